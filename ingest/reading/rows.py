@@ -22,6 +22,7 @@ from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.parts.bars import BARS, all_bars, bars, firsts, schema_of, size_of
 from ingest.cache.steady import Read, steadily
 from ingest.files import opening
+from ingest.lake.reading import Wish, lake_rows
 from ingest.market.datasets import Dataset
 from ingest.market.row_kinds import DAY_BARS
 
@@ -75,11 +76,18 @@ def sessions(cache: Cache, sources: Collection[str] = SOURCES) -> list[date]:
 
 
 def on(
-    cache: Cache, days: Sequence[date], tickers: Collection[str] | None, sources: Collection[str] = SOURCES
+    cache: Cache,
+    days: Sequence[date],
+    tickers: Collection[str] | None,
+    sources: Collection[str] = SOURCES,
+    columns: Collection[str] | None = None,
 ) -> pl.DataFrame:
-    """Raw rows on these sessions (ascending), of some tickers or of all, sorted by date, ticker and time."""
+    """Raw rows on these sessions (ascending), of some tickers or of all, sorted by date, ticker and time.
+
+    Only these `columns` need be right; others may be null, which saves reading them.
+    """
     if tickers is None:
-        return _all_on(cache, days, sources)
+        return _all_on(cache, days, sources, columns)
     wanted = set(days)
 
     def told() -> tuple[list[date], pl.DataFrame]:
@@ -92,9 +100,11 @@ def on(
     return found.sort("date", *cache.dataset.kind.order)
 
 
-def _all_on(cache: Cache, days: Sequence[date], sources: Collection[str]) -> pl.DataFrame:
+def _all_on(
+    cache: Cache, days: Sequence[date], sources: Collection[str], columns: Collection[str] | None
+) -> pl.DataFrame:
     """All rows on these sessions (ascending), sorted by date, ticker and time."""
-    if cache.parts.ahead == 1:
+    if cache.parts.ahead == 1 and not cache.manifest.lake.exists():
         frames = [session(cache, day, sources) for day in days]
         return pl.concat([pl.DataFrame(schema=rows_schema(cache.dataset)), *frames])
     wanted = set(days)
@@ -104,8 +114,17 @@ def _all_on(cache: Cache, days: Sequence[date], sources: Collection[str]) -> pl.
         return held, [_yahoo(cache, cache.manifest.yahoo.rows_of(day), sources) for day in days]
 
     held, yahoo = cache.manifest.at_once(told, days[0], days[-1]) if days else ([], [])
-    found = _of_parts(cache, held, lambda parts: pl.concat(_all_bars(cache, parts)))
-    return pl.concat([_from(cache, found, "massive"), *yahoo]).sort("date", *cache.dataset.kind.order)
+    needed = None if columns is None else frozenset(columns).union(cache.dataset.kind.order, ["date"])
+    wish = Wish(frozenset(held), columns=needed)
+    rows, there = lake_rows(cache, wish)
+    frames = [] if rows is None else [rows]
+    frames += steadily(cache, wish.days - there, lambda parts: pl.concat(_all_bars(cache, parts)))
+    by_day = [day for frame in frames for day in frame.rechunk().partition_by("date")]  # a tenth of what a sort takes
+    massives = sorted((day for day in by_day if day.height), key=lambda day: day["date"][0])
+    found = [_from(cache, day, "massive") for day in massives]
+    if not any(frame.height for frame in yahoo):
+        return pl.concat([pl.DataFrame(schema=rows_schema(cache.dataset)), *found])
+    return pl.concat([*found, *yahoo]).sort("date", *cache.dataset.kind.order)
 
 
 def session(cache: Cache, day: date, sources: Collection[str] = SOURCES) -> pl.DataFrame:
@@ -118,7 +137,7 @@ def session(cache: Cache, day: date, sources: Collection[str] = SOURCES) -> pl.D
         return _held(cache, sources, day, day), _yahoo(cache, cache.manifest.yahoo.rows_of(day), sources)
 
     held, yahoo = cache.manifest.at_once(told, day, day)
-    found = _of_parts(cache, held, lambda parts: pl.concat(_all_bars(cache, parts)))
+    found = _stored(cache, Wish(frozenset(held)), lambda parts: pl.concat(_all_bars(cache, parts)))
     massives = _from(cache, found, "massive")
     return pl.concat([massives, yahoo]).sort(cache.dataset.kind.order) if yahoo.height else massives
 
@@ -187,13 +206,22 @@ def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataF
 
 
 def _from_parts(cache: Cache, tickers: frozenset[str], held: Sequence[date]) -> pl.DataFrame:
-    return _of_parts(cache, held, lambda parts: _bars(cache, tickers, parts))
+    return _stored(cache, Wish(frozenset(held), tickers), lambda parts: _bars(cache, tickers, parts))
 
 
-def _of_parts(cache: Cache, held: Collection[date], read: Read) -> pl.DataFrame:
-    """What `read` returns for the parts of stored sessions, while a run may be replacing them."""
-    frames = steadily(cache, held, read)
-    return frames[0] if len(frames) == 1 else firsts(pl.concat(frames), cache.dataset)
+def _stored(cache: Cache, wish: Wish, read: Read) -> pl.DataFrame:
+    """Rows of stored sessions, from the lake as far as it has them, else what `read` returns for their parts.
+
+    A run may be replacing either.
+    """
+    rows, found = lake_rows(cache, wish)
+    left = wish.days - found
+    frames = [] if rows is None else [rows]
+    if left or rows is None:
+        frames += steadily(cache, left, read)
+    if len(frames) == 1 and rows is None:
+        return frames[0]
+    return pl.concat(frames, how="diagonal").sort(*cache.dataset.kind.order, maintain_order=True)
 
 
 def _bars(cache: Cache, tickers: frozenset[str], parts: Sequence[PartsOf]) -> pl.DataFrame:

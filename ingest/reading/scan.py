@@ -12,6 +12,7 @@ from polars.io.plugins import register_io_source
 from ingest.cache.cache import Cache
 from ingest.errors import warn
 from ingest.hints import Value, call
+from ingest.lake.reading import together
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covers, some
 from ingest.reading import rows
@@ -39,22 +40,26 @@ def lazy_rows(what: Scanned) -> pl.LazyFrame:
     def source(
         columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        for frame in _asked(what, predicate, n_rows):
+        named = [] if predicate is None else predicate.meta.root_names()
+        needed = None if columns is None else frozenset((*columns, *named))
+        for frame in _asked(what, predicate, n_rows, needed):
             found = frame if predicate is None else frame.filter(predicate)
             yield found if columns is None else found.select(columns)
 
     return register_io_source(source, schema=rows.rows_schema(what.dataset), explain_name="ingest")
 
 
-def _asked(what: Scanned, predicate: pl.Expr | None, n_rows: int | None) -> Iterator[pl.DataFrame]:
+def _asked(
+    what: Scanned, predicate: pl.Expr | None, n_rows: int | None, columns: frozenset[str] | None
+) -> Iterator[pl.DataFrame]:
     """Rows that may pass a filter; only the first `n_rows` if polars passes a number.
 
     Its optimizer pushes slices below filters, so for `head(5).filter(…)` rows are counted before they are filtered, and
     the filter cannot limit what is read. For `filter(…).head(5)` it passes no number.
     """
     if n_rows is None:
-        return _frames(what, pushdown_of(predicate), what.settings.tuning.scanned_sessions)
-    return _first(n_rows, _frames(what, Pushdown(None, None), 1))
+        return _frames(what, pushdown_of(predicate), what.settings.tuning.scanned_sessions, columns)
+    return _first(n_rows, _frames(what, Pushdown(None, None), 1, columns))
 
 
 def _first(count: int, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -65,15 +70,28 @@ def _first(count: int, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]
             return
 
 
-def _frames(what: Scanned, wish: "Pushdown", batch: int) -> Iterator[pl.DataFrame]:
+def _frames(what: Scanned, wish: "Pushdown", batch: int, columns: frozenset[str] | None) -> Iterator[pl.DataFrame]:
     with Cache.read(what.settings, what.dataset) as cache:
         days = wish.passing([day for day in rows.sessions(cache, what.sources) if what.start <= day <= what.end])
-        size = batch if wish.tickers is not None else max(1, batch // what.dataset.kind.rows_a_day)
-        for at in range(0, len(days), size):
-            now = days[at : at + size]
+        for now in _batches(cache, days, batch, wish):
             if what.sources != rows.SOURCES:  # both sources: the caller asked for whatever is stored
                 warn_of_partial(cache, now, wish.tickers, what.settings.run.datasets)
-            yield rows.on(cache, now, wish.tickers, what.sources)
+            yield rows.on(cache, now, wish.tickers, what.sources, columns)
+
+
+_IN_LAKE = 16
+"""How many times as many sessions of a few tickers are read at once from the lake, where a query costs more."""
+
+
+def _batches(cache: Cache, days: Sequence[date], batch: int, wish: "Pushdown") -> Iterator[Sequence[date]]:
+    """The days in groups that are read at once: those of a file of the lake, or as many as fit in memory."""
+    in_lake = batch > 1 and cache.dataset.by_month and cache.manifest.lake.exists()
+    if in_lake and wish.tickers is None:
+        yield from together(cache, days)
+        return
+    size = batch if wish.tickers is not None else max(1, batch // cache.dataset.kind.rows_a_day)
+    size = size * _IN_LAKE if in_lake else size
+    yield from (days[at : at + size] for at in range(0, len(days), size))
 
 
 def warn_of_partial(

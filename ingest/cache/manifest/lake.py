@@ -39,6 +39,10 @@ class LakeFiles:
 
     database: Database
 
+    def exists(self) -> bool:
+        """Whether there is any file."""
+        return bool(self.database.rows("SELECT EXISTS (SELECT 1 FROM lake WHERE dataset = ?)")[0][0])
+
     def all(self) -> dict[str, LakeFile]:
         """Every file, by its partition, ascending."""
         query = f"SELECT {', '.join(_NAMES)} FROM lake WHERE dataset = ? ORDER BY partition"  # noqa: S608 - from here

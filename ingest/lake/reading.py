@@ -1,0 +1,80 @@
+"""Rows of stored sessions from the lake, as far as it is clean; the parts have the rest.
+
+A file is renamed into place as a whole, and the manifest is asked before and after: what was replaced while it was read
+is not returned. A file that cannot be read is no error, since the parts have its rows, too.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+import polars as pl
+
+from ingest.cache.cache import Cache
+from ingest.cache.parts.bars import schema_of
+from ingest.lake.partitions import Partition, Standing, partition_of
+
+_WORTH = 2
+"""Sessions of a file from which on it is read for few tickers: members of one part are found faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Rows of these sessions, of these tickers and in these columns; None: all of them."""
+
+    days: frozenset[date]
+    tickers: frozenset[str] | None = None
+    columns: frozenset[str] | None = None
+
+    def of(self, cache: Cache, rows: pl.LazyFrame, sessions: Collection[date]) -> pl.DataFrame:
+        """These rows, of files that cover some sessions, with times in the dataset's zone."""
+        if not self.days.issuperset(sessions):
+            rows = rows.filter(pl.col("date").is_in(sorted(self.days.intersection(sessions))))
+        if self.tickers is not None:
+            rows = rows.filter(pl.col("ticker").is_in(sorted(self.tickers)))
+        schema = {name: kind for name, kind in schema_of(cache.dataset).items() if self._has(name)}
+        return rows.select(pl.col(name).cast(kind) for name, kind in schema.items()).collect()
+
+    def _has(self, column: str) -> bool:
+        return self.columns is None or column in self.columns
+
+
+def lake_rows(cache: Cache, wish: Wish) -> tuple[pl.DataFrame | None, frozenset[date]]:
+    """Rows in the order of the files, in each sorted by ticker and time, and the sessions that they are all rows of.
+
+    None if there are none. Raises CacheError.
+    """
+    if not (wish.days and cache.manifest.lake.exists()):
+        return None, frozenset()
+    moment, standing = cache.manifest.moment(), Standing.of(cache, min(wish.days), max(wish.days))
+    chosen = [one for one in standing.wanted.values() if _is_worth(one, wish) and standing.is_clean(one)]
+    rows = _read(cache, standing, chosen, wish) if chosen else None
+    if rows is None:
+        return None, frozenset()
+    cache.manifest.refresh()
+    if cache.manifest.moment() != moment:
+        standing = Standing.of(cache, min(wish.days), max(wish.days))
+    found = [one for one in chosen if standing.wanted.get(one.name) == one and standing.is_clean(one)]
+    days = wish.days.intersection(day for one in found for day in one.sessions)
+    return rows if found == chosen else rows.filter(pl.col("date").is_in(sorted(days))), days
+
+
+def _is_worth(partition: Partition, wish: Wish) -> bool:
+    wanted = len(wish.days.intersection(partition.sessions))
+    return wanted >= min(_WORTH, len(partition.sessions))
+
+
+def _read(cache: Cache, standing: Standing, chosen: Sequence[Partition], wish: Wish) -> pl.DataFrame | None:
+    try:
+        paths = [str(standing.folder.file(one.name)) for one in chosen]
+        rows = pl.scan_parquet(paths, hive_partitioning=False, glob=False)
+        return wish.of(cache, rows, [day for one in chosen for day in one.sessions])
+    except (OSError, UnicodeError, pl.exceptions.PolarsError):
+        return None
+
+
+def together(cache: Cache, days: Sequence[date]) -> Iterator[Sequence[date]]:
+    """Days (ascending) in groups, each of those that one file of the lake covers."""
+    for _, group in groupby(days, lambda day: partition_of(cache.dataset, day)):
+        yield list(group)
