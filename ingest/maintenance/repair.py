@@ -16,6 +16,8 @@ from ingest.cache.manifest.integrity import replacement
 from ingest.cache.salvage import renew
 from ingest.errors import ManifestDamaged
 from ingest.files import durable, opening
+from ingest.lake.partitions import LakeFolder
+from ingest.lake.update import bring_lake_up_to_date
 from ingest.maintenance.verify import Problem, Verified, check_cache
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import Dataset, is_part_name, part_name
@@ -105,8 +107,11 @@ class _Mending:
                 self._clear(path)
         lost = self._parts(found) | self._refused(found)
         self._csvs(found)
+        self._lake(found)
         if not lost:  # otherwise the run that downloads them does it: a damaged part cannot be read
             bring_up_to_date(self._cache, self._settings, self._request.tracked, self._say)
+            if self._manifest.lake.exists():
+                bring_lake_up_to_date(self._cache)
         return lost
 
     def _blocked(self) -> Iterator[Path]:
@@ -125,6 +130,8 @@ class _Mending:
             yield self._cache.csvs.file(problem.ticker, problem.period or "")
         elif problem.about == "session" and problem.session:
             yield from (folder / part_name(problem.session) for folder in self._folders.values())
+        elif problem.about == "lake" and problem.period:
+            yield LakeFolder.of(self._cache).file(problem.period)
         elif problem.about == "quarantine" and problem.session:
             yield quarantine.file_of(self._cache, problem.session)
 
@@ -169,6 +176,12 @@ class _Mending:
         for one in broken:
             month = f" of {one.period}" if one.period else ""
             self._say(f"{one.ticker}: its CSV{month} is rebuilt from the parts")
+
+    def _lake(self, found: Verified) -> None:
+        broken = [one.period for one in found.broken if one.about == "lake" and one.period]
+        for name in broken:
+            LakeFolder.of(self._cache).drop(name)  # what is not as the manifest says is written again
+            self._say(f"the lake's file of {name} is written again from the parts")
 
     def _each(self, sessions: Iterable[date], words: str) -> None:
         for session in sessions:

@@ -17,7 +17,8 @@ from ingest.cache.objects.naming import ObjectName
 from ingest.cache.parts.ahead import MOST_PACKED, read_ahead
 from ingest.errors import CacheError, ManifestDamaged, StoreError
 from ingest.files import opening as files
-from ingest.maintenance.verify import csvs, orphans, session
+from ingest.lake.partitions import Standing
+from ingest.maintenance.verify import csvs, lake, orphans, session
 from ingest.maintenance.verify.evidence import Evidence
 from ingest.maintenance.verify.problems import BROKEN, Kind, Problem
 from ingest.maintenance.verify.unreferenced import find_unreferenced
@@ -36,8 +37,8 @@ class Verified:
 
     `root` is the cache's folder. `sessions` and `rows` (of the source) count what the manifest calls stored, `files`
     and `bytes` (packed) the parts that were read or, `listed` of them, compared with the store's listing alone, `csvs`
-    the tracked CSVs. `deep` says whether texts were unpacked and
-    CSVs rebuilt. `problems` (see `Problem`) is empty if all is well; `notes` are remarks in words.
+    the tracked CSVs, `lake_files` the files of the lake that are not outdated. `deep` says whether texts were unpacked
+    and compared with CSVs and lake. `problems` (see `Problem`) is empty if all is well; `notes` are remarks in words.
     """
 
     root: str
@@ -48,6 +49,7 @@ class Verified:
     bytes: int = 0
     csvs: int = 0
     listed: int = 0
+    lake_files: int = 0
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -133,8 +135,10 @@ class _Verifying:
         underway = steady.underway(self.cache)
         found = replace(found, problems=tuple(one for one in found.problems if one.session not in underway))
         wrong = list(csvs.check_csvs(rows, self.cache.csvs))
-        compared, notes = self._compare(rows, bool(found.problems or underway))
-        known = {(problem.ticker, problem.period) for problem in wrong}
+        standing = Standing.of(self.cache)
+        in_lake = list(lake.check_files(standing))
+        compared, notes = self._compare(rows, standing, bool(found.problems or underway))
+        known = {(problem.ticker, problem.period) for problem in (*wrong, *in_lake)}
         unreferenced = find_unreferenced(self.cache, self.evidence, self._referenced, held, self.keep)
         return replace(
             found,
@@ -142,13 +146,15 @@ class _Verifying:
             problems=(
                 *found.problems,
                 *wrong,
+                *in_lake,
                 *(problem for problem in compared if (problem.ticker, problem.period) not in known),
                 *self._refused(),
                 *orphans.find_orphans(self.cache, held, self.evidence.listed),
                 *unreferenced.orphans,
                 *self._gaps(held),
             ),
-            notes=(*notes, *self._notes(sum(row.dirty for row in followed)), *unreferenced.notes()),
+            lake_files=len(lake.current(standing)),
+            notes=(*notes, *self._notes(sum(row.dirty for row in followed), standing), *unreferenced.notes()),
         )
 
     def _tracked_parts(self) -> list[str]:
@@ -183,14 +189,16 @@ class _Verifying:
                 self._referenced[tier].add(self.cache.parts.name(record.part(tier)))
             yield record, found
 
-    def _compare(self, rows: list[Projection], parts_broken: bool) -> tuple[list[Problem], list[str]]:
+    def _compare(
+        self, rows: list[Projection], standing: Standing, parts_broken: bool
+    ) -> tuple[list[Problem], list[str]]:
         if not self.deep:
             return [], []
-        not_compared = "the CSVs were not compared with the parts, because some parts are broken or being replaced"
+        not_compared = "CSVs and lake were not compared with the parts, because some parts are broken or being replaced"
         if parts_broken:
             return [], [not_compared]
         try:
-            return list(csvs.compare_csvs(self.cache, rows)), []
+            return [*csvs.compare_csvs(self.cache, rows), *lake.compare_rows(self.cache, standing)], []
         except StoreError:
             raise
         except CacheError as error:
@@ -218,7 +226,7 @@ class _Verifying:
             }
             yield Problem("gap", "window", span, f"{count:,} {noun} not stored; {_why(held, first, refused)}", first)
 
-    def _notes(self, dirty: int) -> Iterator[str]:
+    def _notes(self, dirty: int, standing: Standing) -> Iterator[str]:
         if refused := self._manifest.replacements.in_quarantine():
             dismissed = sum(bool(one.dismissed) for one in refused)
             yield f"refused files in quarantine: {len(refused):,}; dismissed of them: {dismissed:,}"
@@ -226,6 +234,8 @@ class _Verifying:
             yield f"{len(intents):,} replacements were interrupted: the next run finishes them"
         if dirty:
             yield f"{dirty:,} CSVs are out of date: the next run updates them"
+        if standing.files and (due := len(standing.wanted) - len(lake.current(standing))):
+            yield f"{due:,} files of the lake are missing or out of date: the next run with the lake on writes them"
 
 
 def _why(held: Mapping[date, Held], first: date, refused: Mapping[date, Held]) -> str:

@@ -11,18 +11,18 @@ BROKEN: Collection[Kind] = ("missing", "damaged")
 """Kinds that mean lost data. Orphans (not in the manifest) and gaps (never stored) are only worth knowing."""
 
 
-About = Literal["manifest", "session", "csv", "quarantine", "leftover", "window"]
+About = Literal["manifest", "session", "csv", "lake", "quarantine", "leftover", "window"]
 """What a problem is about: the manifest's own file, a session (its parts, or its row in the manifest), a tracked CSV, a
-file in quarantine, a leftover of a killed run, or sessions that were never stored."""
+file of the lake, a file in quarantine, a leftover of a killed run, or sessions that were never stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One problem.
 
-    For programs: `kind`, `about`, the `session` concerned, the `ticker` of a CSV and the month (`period`) of a minute
-    CSV; these three are None if they do not apply. For people: `what` is a file, relative to the cache's folder, or the
-    manifest, and `reason` says what is wrong.
+    For programs: `kind`, `about`, the `session` concerned, the `ticker` of a CSV, and as `period` the month of a minute
+    CSV or what a file of the lake covers; these three are None if they do not apply. For people: `what` is a file,
+    relative to the cache's folder, or the manifest, and `reason` says what is wrong.
     """
 
     kind: Kind

@@ -1,0 +1,69 @@
+"""Compares the files of the lake with the manifest and, on request, with the parts."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from ingest.cache.cache import Cache
+from ingest.files import opening
+from ingest.files.hashing import sha256_of
+from ingest.lake.frames import frames
+from ingest.lake.partitions import Partition, Standing
+from ingest.maintenance.verify.problems import Kind, Problem
+
+AFRESH = "a repair writes it again from the parts"
+
+
+def current(standing: Standing) -> list[Partition]:
+    """The partitions with a file that was made of what is stored now; all others are outdated."""
+    files = standing.files
+    return [one for one in standing.wanted.values() if one.name in files and files[one.name].contents == one.contents]
+
+
+def check_files(standing: Standing) -> Iterator[Problem]:
+    """Compare the files with their hashes; those that are outdated are made again anyway."""
+    for partition in current(standing):
+        try:
+            sha256 = sha256_of(standing.folder.file(partition.name))
+        except FileNotFoundError:
+            yield _problem("missing", standing, partition, "the file is gone")
+            continue
+        except OSError as error:
+            yield _problem("damaged", standing, partition, opening.why_unread(error))
+            continue
+        if sha256 != standing.files[partition.name].sha256:
+            yield _problem("damaged", standing, partition, "it has been changed since it was written")
+
+
+def compare_rows(cache: Cache, standing: Standing) -> Iterator[Problem]:
+    """Compare the rows of each file with those of its parts. Raises CacheError if a part is damaged."""
+    for partition in current(standing):
+        path, parts = standing.folder.file(partition.name), list(cache.manifest.sessions.parts(partition.sessions))
+        try:
+            stored = pl.read_parquet(path, hive_partitioning=False, glob=False)
+        except (OSError, pl.exceptions.PolarsError):
+            continue  # it has been named
+        at = 0
+        for frame in frames(cache, parts):
+            found = stored.slice(at, frame.height)
+            if not found.equals(frame):
+                yield _problem("damaged", standing, partition, f"{_where(found, frame)} differs from the parts")
+                break
+            at += frame.height
+        else:
+            if at < stored.height:
+                yield _problem("damaged", standing, partition, "it has more rows than the parts")
+
+
+def _where(found: pl.DataFrame, frame: pl.DataFrame) -> str:
+    """The first session whose rows differ, in words."""
+    for (session,), rows in frame.partition_by("date", as_dict=True).items():
+        if found.schema != frame.schema or not found.filter(pl.col("date") == session).equals(rows):
+            return f"the session {session}"
+    return "a session"
+
+
+def _problem(kind: Kind, standing: Standing, partition: Partition, why: str) -> Problem:
+    folder = standing.folder
+    name = folder.file(partition.name).relative_to(folder.path.parent.parent).as_posix()
+    return Problem(kind, "lake", name, f"{why}; {AFRESH}", period=partition.name)

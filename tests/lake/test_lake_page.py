@@ -1,0 +1,67 @@
+"""Other programs read the lake: each block of docs/lake.md, as it stands."""
+
+import re
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from pipeline_kit import Place, market_objects, trading_days, window
+
+import ingest
+from ingest.demo.servers import loopback
+
+PAGE = (Path(__file__).parents[2] / "docs" / "lake.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+DAYS = trading_days(date(2025, 2, 27), 4)
+
+
+@pytest.fixture(scope="module")
+def folder(environment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lake-page")
+    with loopback.serve(market_objects(DAYS)) as server:
+        Place(folder / "cache", server.endpoint_url, lake=True).run(*window(DAYS))
+    return folder
+
+
+@pytest.fixture
+def market(folder, monkeypatch):
+    """All stored rows; the folder of the cache is the working one."""
+    monkeypatch.chdir(folder)
+    (folder / "config.toml").write_text('[cache]\nroot = "cache"\n')
+    return ingest.scan(config=folder / "config.toml").collect()
+
+
+def run(word):
+    (found,) = [text for language, text in BLOCKS if language == "python" and word in text]
+    told = {}
+    exec(found, told)
+    return told
+
+
+def test_duckdb_ranks_the_tickers_by_dollars(market):
+    (query,) = [text for language, text in BLOCKS if language == "sql"]
+    with duckdb.connect() as db:
+        found = db.execute(query).fetchall()
+    dollars = (pl.col("close") * pl.col("volume")).mean().alias("dollars")
+    expected = market.group_by("ticker").agg(dollars).sort("dollars", descending=True).head(10)
+    assert found == [(ticker, pytest.approx(value)) for ticker, value in expected.iter_rows()]
+
+
+def test_polars_finds_a_ticker(market):
+    found = run("pl.scan_parquet")["aapl"]
+    assert found["close"].to_list() == market.filter(pl.col("ticker") == "AAPL")["close"].to_list()
+
+
+def test_pandas_finds_a_ticker(market):
+    pytest.importorskip("pyarrow")
+    found = run("pd.read_parquet")["aapl"]
+    assert found["close"].tolist() == market.filter(pl.col("ticker") == "AAPL")["close"].to_list()
+
+
+def test_pyarrow_reads_all_of_it(market):
+    pytest.importorskip("pyarrow")
+    table = run("ds.dataset")["table"]
+    assert table.num_rows == market.height
+    assert sum(table["close"].to_pylist()) == pytest.approx(market["close"].sum())
