@@ -206,7 +206,7 @@ class Projected:
 
 
 @dataclass(frozen=True, slots=True)
-class LakeUpdated:
+class LakeWritten:
     """The lake is up to date: `files` of `rows` rows were written and `removed` ones removed, in `seconds`."""
 
     files: int
@@ -327,7 +327,7 @@ Event = (
     | Quarantined
     | Found
     | Projected
-    | LakeUpdated
+    | LakeWritten
     | YahooAsked
     | Stopping
     | Draining

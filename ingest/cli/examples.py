@@ -229,6 +229,14 @@ EXITS = {
         130: "interrupted",
     },
     "prune": {0: "done, or nothing to remove", 2: "wrong flag, or not confirmed", 6: "another run is in progress"},
+    "lake build": {
+        0: "up to date",
+        2: "wrong flag or setting",
+        5: "a part cannot be read, or a file not be written",
+        6: "another run is in progress",
+    },
+    "lake status": {0: "shown", 2: "wrong flag or setting", 5: "the cache cannot be read"},
+    "lake drop": {0: "removed", 2: "wrong flag, or not confirmed", 6: "another run is in progress"},
     "check": {0: "all passed", 4: "something failed"},
     "adopt": {
         0: "all adopted or stored",

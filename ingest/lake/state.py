@@ -6,7 +6,7 @@ from datetime import date
 from ingest.cache import lock
 from ingest.cache.cache import Cache
 from ingest.cache.commit import for_writing
-from ingest.events import LakeUpdated
+from ingest.events import LakeWritten
 from ingest.lake.partitions import LakeFolder, Standing
 from ingest.lake.update import bring_lake_up_to_date
 from ingest.market.datasets import Dataset
@@ -63,7 +63,7 @@ def lake_state(settings: Settings, dataset: Dataset) -> LakeState:
         )
 
 
-def build_lake(settings: Settings, dataset: Dataset) -> LakeUpdated | None:
+def build_lake(settings: Settings, dataset: Dataset) -> LakeWritten | None:
     """Write what a dataset's lake is missing; None if there was nothing to do. Raises CacheError, CacheLocked."""
     with lock.hold(settings.cache.root), for_writing(settings, dataset) as cache:
         return bring_lake_up_to_date(cache)

@@ -8,11 +8,11 @@ import time
 
 from ingest.cache.cache import Cache
 from ingest.errors import CacheError, ManifestDamaged
-from ingest.events import LakeUpdated
+from ingest.events import LakeWritten
 from ingest.lake.partitions import Standing
 
 
-def bring_lake_up_to_date(cache: Cache) -> LakeUpdated | None:
+def bring_lake_up_to_date(cache: Cache) -> LakeWritten | None:
     """Make the lake of a dataset equal to its parts; None if there was nothing to do. Requires the lock.
 
     Raises CacheError; if a part cannot be read, only after all files that do not need it are up to date.
@@ -24,7 +24,7 @@ def bring_lake_up_to_date(cache: Cache) -> LakeUpdated | None:
         standing.folder.drop(name)
     cache.manifest.lake.forget(unwanted)
     if not due:
-        return LakeUpdated(0, len(unwanted), 0, time.monotonic() - started) if unwanted else None
+        return LakeWritten(0, len(unwanted), 0, time.monotonic() - started) if unwanted else None
     from ingest.lake.writing import write  # polars, which a run with nothing to do does not import
 
     standing.folder.create()
@@ -41,4 +41,4 @@ def bring_lake_up_to_date(cache: Cache) -> LakeUpdated | None:
         rows += file.rows
     if failed:
         raise failed
-    return LakeUpdated(len(due), len(unwanted), rows, time.monotonic() - started)
+    return LakeWritten(len(due), len(unwanted), rows, time.monotonic() - started)

@@ -19,7 +19,7 @@ _STATES: Mapping[type[events.Ended], str] = {
 }
 _WRITTEN: Mapping[type[events.Event], str] = {
     events.Projected: "files_projected",
-    events.LakeUpdated: "lake_files",
+    events.LakeWritten: "lake_files",
 }
 _ALL = (*_STATES.values(), "unpublished", "not_attempted", "damaged", "dismissed")
 
@@ -52,7 +52,7 @@ class Tally:
                 self._dataset = event.dataset
             case events.Fetched():
                 self._counts["bytes"] += event.bytes - event.resumed
-            case events.Projected() | events.LakeUpdated():
+            case events.Projected() | events.LakeWritten():
                 self._counts[_WRITTEN[type(event)]] += event.files
             case events.YahooAsked():
                 self._counts["yahoo_rows"] += event.rows

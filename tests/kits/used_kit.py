@@ -17,6 +17,7 @@ SPAN = ("--start", str(DAYS[0]), "--end", str(DAYS[-1]))
 ASKED: dict[str, tuple[str, ...]] = {
     "adopt": ("theirs", "--dry-run"),
     "export": ("T01", "--out", "out"),
+    "lake drop": ("--yes",),
     "list": SPAN,
     "quarantine accept": (str(DAYS[2]),),
     "quarantine dismiss": (str(DAYS[2]),),

@@ -10,7 +10,7 @@ from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, size
 from ingest.errors import UsageError
-from ingest.events import LakeUpdated
+from ingest.events import LakeWritten
 from ingest.hints import Option
 from ingest.lake.state import LakeState, build_lake, drop_lake, lake_state
 from ingest.maintenance.status import asked_or_held
@@ -21,15 +21,15 @@ def build_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
     chosen = settings.load(config)
     console = Answers()
     for dataset in asked_or_held(datasets, chosen):
-        done = build_lake(chosen, dataset) or LakeUpdated(0, 0, 0, 0.0)
+        done = build_lake(chosen, dataset) or LakeWritten(0, 0, 0, 0.0)
         if as_json:
-            print_records("lake_updated", [{"dataset": dataset.short, **fields_of(done)}])
+            print_records("lake_written", [{"dataset": dataset.short, **fields_of(done)}])
         else:
             console.print(f"{dataset.short}: {_done(done)}")
     return 0
 
 
-def _done(done: LakeUpdated) -> str:
+def _done(done: LakeWritten) -> str:
     if not (done.files or done.removed):
         return "up to date."
     removed = f", {counted(done.removed, 'file')} removed" if done.removed else ""
