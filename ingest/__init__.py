@@ -7,6 +7,8 @@ ingest.history(["AAPL", "MSFT"], adjust="all")           stored rows of some tic
 ingest.panel(["AAPL", "MSFT"], "close", adjust="all")    dates × tickers (pandas)
 ingest.day("2025-11-11")                                 all tickers of a session (polars)
 ingest.scan("2025-01-01")                                all stored files, lazily (polars)
+ingest.sql("from tickers limit 5")                       SQL over all stored files (DuckDB)
+ingest.connect()                                         a DuckDB connection with the same views
 ingest.corrections("AAPL")                               what republished files changed (polars)
 ingest.export(["AAPL", "MSFT"], "files")                 files for other programs
 ingest.findings()                                        what is odd in the stored sessions (polars)
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ingest.api.downloads import run
     from ingest.api.exports import export
     from ingest.api.prices import get_smart_data, panel
+    from ingest.api.queries import connect, sql
     from ingest.api.rows import day, history, scan
     from ingest.api.source import check, list_files
     from ingest.api.state import corrections, findings, list_parts, move, status, verify
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check",
+    "connect",
     "corrections",
     "day",
     "export",
@@ -47,6 +51,7 @@ __all__ = [
     "quarantine",
     "run",
     "scan",
+    "sql",
     "status",
     "track",
     "verify",
@@ -57,6 +62,7 @@ if not TYPE_CHECKING:  # a checker that saw this would accept any name
     _MODULES = {
         "downloads": ("run",),
         "exports": ("export",),
+        "queries": ("connect", "sql"),
         "prices": ("get_smart_data", "panel"),
         "rows": ("day", "history", "scan"),
         "source": ("check", "list_files"),

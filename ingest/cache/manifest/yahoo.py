@@ -81,6 +81,12 @@ class Quotes:
             for ticker in {**events, **instruments}
         }
 
+    def events(self) -> list[tuple[str, date, str, float]]:
+        """Every known corporate action: ticker, ex-date, kind and value, by ticker and ex-date."""
+        names = ("ticker", "ex_date", "kind", "value")
+        query = f"SELECT {', '.join(names)} FROM actions WHERE dataset = ? ORDER BY ticker, ex_date"  # noqa: S608
+        return self.database.typed(columns("actions", *names), query)
+
     def rows(self, tickers: Iterable[str], start: date, end: date) -> list[QuoteRow]:
         """Rows of these tickers from `start` to `end`, both inclusive, by ticker and session."""
         query = (

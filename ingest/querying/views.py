@@ -1,0 +1,89 @@
+"""The view of each dataset: over the lake where it is clean, and over the parts for all other sessions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import ClassVar
+
+from ingest.cache.cache import Cache
+from ingest.lake.frames import lake_schema
+from ingest.lake.partitions import Standing
+from ingest.maintenance.status import asked_or_held
+from ingest.market.datasets import Dataset
+from ingest.querying.tables import Table, of_parts
+from ingest.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The view of a dataset: `files` of the lake, and `parts` with the rows of the sessions that these do not have.
+
+    `partial` are sessions (ascending) that were stored without tickers that were not tracked.
+    """
+
+    NO_TICKERS: ClassVar[str] = (
+        "SELECT NULL::VARCHAR AS dataset, NULL::VARCHAR AS ticker, NULL::DATE AS first, NULL::DATE AS last, "
+        "NULL::BIGINT AS sessions, NULL::DOUBLE AS median_dollar_volume WHERE false"
+    )
+
+    dataset: Dataset
+    files: Sequence[str]
+    parts: Table | None
+    days: Sequence[date]
+    partial: Sequence[date] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name in SQL: `stocks_day`."""
+        return self.dataset.short.replace("-", "_")
+
+    @property
+    def parts_name(self) -> str:
+        """The name of the table with the rest."""
+        return f"{self.name}_parts"
+
+    @property
+    def statement(self) -> str:
+        """The statement that makes the view."""
+        columns = ", ".join(map(_column, lake_schema(self.dataset)))
+        files = ", ".join(map(_quoted, self.files))
+        sources = [f"read_parquet([{files}], hive_partitioning = false)"] if self.files else []
+        sources += [self.parts_name] if self.parts else []
+        rows = " UNION ALL ".join(f"SELECT {columns} FROM {one}" for one in sources)  # noqa: S608 - names from here
+        return f"CREATE VIEW {self.name} AS {rows}"
+
+    @property
+    def tickers(self) -> str:
+        """A query for its tickers: first and last session, number of sessions, median of close times volume."""
+        dollars = "median(close * volume)" if self.dataset.has_volume else "NULL::DOUBLE"
+        return (  # names from here alone
+            f"SELECT {_quoted(self.dataset.short)} AS dataset, ticker, min(date) AS first, max(date) AS last, "  # noqa: S608
+            f"count(*) AS sessions, {dollars} AS median_dollar_volume FROM {self.name} GROUP BY ticker"
+        )
+
+
+def _column(name: str) -> str:
+    return "time::TIMESTAMPTZ AS time" if name == "time" else name
+
+
+def _quoted(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def views(settings: Settings) -> list[View]:
+    """The view of each dataset with stored sessions. Raises CacheError."""
+    return [one for dataset in asked_or_held((), settings) if (one := _view(settings, dataset))]
+
+
+def _view(settings: Settings, dataset: Dataset) -> View | None:
+    with Cache.read(settings, dataset) as cache:
+        standing = Standing.of(cache)
+        partial = sorted(cache.manifest.sessions.coverage().partial)
+        clean = [one for one in standing.wanted.values() if standing.is_clean(one)]
+    names = {one.name for one in clean}
+    days = [day for name, one in standing.wanted.items() if name not in names for day in one.sessions]
+    if not standing.wanted:
+        return None
+    files = [str(standing.folder.file(one.name)) for one in clean]
+    return View(dataset, files, of_parts(settings, dataset, days) if days else None, days, partial)
