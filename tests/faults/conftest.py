@@ -1,9 +1,11 @@
 """What crashes and broken disks are tried on: a source, and caches with an eventful run before them."""
 
+from datetime import date
+
 import pytest
 from killing import nursery_of
 from monthly_kit import NOVEMBER, OCTOBER, bars, objects, opening, text_of
-from pipeline_kit import key, market_objects, window
+from pipeline_kit import key, market_objects, trading_days, window
 from story import DAYS, GROWN, LISTED, REPLACED, WITH_GONE, Story, make_outdated
 
 from ingest.demo.files.market import pack
@@ -25,6 +27,17 @@ def eventful(story_server, environment, tmp_path_factory):
     story = Story(tmp_path_factory.mktemp("eventful"), story_server, DAYS[:3], GROWN)
     story.before.run(*window(DAYS[:2]), tracked=LISTED | {"GONE"}, concurrency=1)
     story_server.put(key(DAYS[0]), pack(REPLACED))
+    return story.undisturbed()
+
+
+@pytest.fixture(scope="module")
+def laked(story_server, environment, eventful, tmp_path_factory):
+    """The same with a lake, of which one file is written again and another one is new."""
+    days = [*trading_days(date(2025, 2, 27), 2), DAYS[0]]
+    story_server.objects.update(market_objects(days[:2]))
+    story = Story(tmp_path_factory.mktemp("laked"), story_server, days, LISTED, lake=True)
+    story.before.run(*window(days[:2]), tracked=LISTED, concurrency=1)
+    story_server.put(key(days[0]), pack(REPLACED))
     return story.undisturbed()
 
 

@@ -50,6 +50,13 @@ def test_a_run_killed_between_any_two_durable_steps_is_finished_by_the_next(nurs
     check_eventful(nursery, eventful, apart=1)
 
 
+@pytest.mark.parametrize("apart", [3, pytest.param(1, marks=pytest.mark.long)])
+def test_a_run_with_a_lake_killed_at_its_steps_is_finished_by_the_next(nursery, laked, apart):
+    steps = Counter(kill_at_every_step(nursery, laked, apart))
+    assert steps["staged"] == 2
+    assert len(laked.after.query("SELECT * FROM lake")) == 2
+
+
 def check_monthly(nursery, monthly, apart):
     steps = Counter(kill_at_every_step(nursery, monthly, apart))
     # Two sessions of two parts each; of the CSVs one of a ticker and two of a new one, while one is removed.

@@ -25,6 +25,7 @@ class Nursery:
             "save_others": save_others,
             "concurrency": concurrency,
             "dataset": place.dataset.short,
+            "lake": place.lake,
         }
         self._process.stdin.write(json.dumps(order | death) + "\n")
         self._process.stdin.flush()

@@ -44,6 +44,7 @@ from ingest.market.windows import Window
 from ingest.pipeline import run as runs
 from ingest.planning.request import Request
 from ingest.settings import Archive, CacheSettings, Fallback, Settings, SourceSettings
+from ingest.settings.sections.lake import Lake
 from ingest.settings.sections.store import Store
 from ingest.sources.massive.client import connect
 from ingest.tracked import (
@@ -76,8 +77,9 @@ class Steps:
 
     def wrap(self):
         """Put a step before each durable call."""
-        stage, publish, sync, transaction = (
+        stage, writing, publish, sync, transaction = (
             durable.stage,
+            durable.staging,
             durable.publish,
             durable.sync_folder,
             Database.transaction,
@@ -87,6 +89,13 @@ class Steps:
             left = more.get("under") or durable.temporary(path)
             self.take("stage", lambda: left.write_bytes(data[: len(data) // 2]))
             return stage(path, data, **more)
+
+        @contextmanager
+        def written(path, **more):
+            self.take("stage")
+            with writing(path, **more) as write:
+                yield write
+                self.take("staged")
 
         def publishing(path, *left):
             self.take("publish")
@@ -103,7 +112,8 @@ class Steps:
                 yield db
                 self.take("commit")
 
-        durable.stage, durable.publish, durable.sync_folder = staging, publishing, syncing
+        durable.stage, durable.staging = staging, written
+        durable.publish, durable.sync_folder = publishing, syncing
         Database.transaction = deciding
         self._wrap_bucket()
 
@@ -193,6 +203,7 @@ def asked(order):
         store=Store(**order.get("store", {})),
         archive=Archive(save_others=order["save_others"]),
         fallback=Fallback(enabled=False),
+        lake=Lake(enabled=order.get("lake", False)),
     )
     start, end = map(date.fromisoformat, order["window"])
     request = Request(Window(start, end), frozenset(order["tracked"]), accept=True, dataset=named(order["dataset"]))

@@ -452,7 +452,7 @@ class Place:
 
     def tiers(self, staged=True):
         """Every file of both tiers by its path, with its bytes; those that are `staged` or left so, if wanted."""
-        folders = (self.tracked, self.archive)
+        folders = (self.tracked, self.archive, self.root / "lake")
         found = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
         files = [path for path in found if staged or path.suffix != ".tmp"]
         return {str(path.relative_to(self.root)): path.read_bytes() for path in files}
@@ -483,6 +483,7 @@ class Place:
             ),
             "quarantine": self.query("SELECT session, etag, size, reason, acceptable FROM quarantine ORDER BY session"),
             "intents": self.query("SELECT * FROM intents"),
+            "lake": self.query("SELECT partition, contents, rows, sha256, size, format FROM lake ORDER BY partition"),
         }
 
 

@@ -25,10 +25,10 @@ REPLACED = flat([("AAPL", "1.5"), ("BRK.B", "2"), ("MSFT", "3"), ("NEW", "4")])
 class Story:
     """A cache before a run, the run, and what an undisturbed run makes of that cache."""
 
-    def __init__(self, folder, server, days, tracked, dataset=STOCKS_DAY):
+    def __init__(self, folder, server, days, tracked, dataset=STOCKS_DAY, lake=False):
         self.days, self.tracked = days, tracked
-        self.before = Place(folder / "before", server.endpoint_url, dataset=dataset)
-        self.after = Place(folder / "after", server.endpoint_url, dataset=dataset)
+        self.before = Place(folder / "before", server.endpoint_url, dataset=dataset, lake=lake)
+        self.after = Place(folder / "after", server.endpoint_url, dataset=dataset, lake=lake)
         self._folder = folder
         self._url = server.endpoint_url
 
@@ -47,7 +47,7 @@ class Story:
 
     def empty(self, name="killed"):
         """A place without a cache."""
-        place = Place(self._folder / name, self._url, dataset=self.after.dataset)
+        place = Place(self._folder / name, self._url, dataset=self.after.dataset, lake=self.after.lake)
         shutil.rmtree(place.root, ignore_errors=True)
         return place
 
