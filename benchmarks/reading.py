@@ -50,7 +50,7 @@ def main() -> None:
         bench.put(days)
         run(bench, cache, days)
         cases = _cases(cache, bench.folder / f"{cache.name}.toml", bench, days)
-        print("\n".join(_table(cases, chosen.repeats)))
+        print("\n".join(table(cases, chosen.repeats, _GOALS)))
 
 
 def _cases(cache: Path, config: Path, bench: Bench, days: Sequence[date]) -> list[Case]:
@@ -58,7 +58,7 @@ def _cases(cache: Path, config: Path, bench: Bench, days: Sequence[date]) -> lis
     names = [name for name in ingest.day(day, config=config)["ticker"].to_list() if name not in TRACKED]
     archived = names[len(names) // 2]
     many = [*TRACKED, *names[:: max(1, len(names) // (500 - len(TRACKED)))]][:500]
-    _events(cache, many, days)
+    store_events(cache, many, days)
     archive = sorted((cache / "massive_cache").glob("*.csv.gz"))
     both = [*archive, *sorted((cache / "data_cache" / "sessions").glob("*.csv.gz"))]
     few = archive[::_SCALED], both[::_SCALED]
@@ -79,7 +79,7 @@ def _cases(cache: Path, config: Path, bench: Bench, days: Sequence[date]) -> lis
             "archived",
             {
                 "ours": (ours(archived), 1),
-                "DuckDB": (lambda: _duckdb(archive, [archived]), 1),
+                "DuckDB": (lambda: duckdb_rows(archive, [archived]), 1),
                 "pandas": (lambda: _pandas(few[0], {archived}), _SCALED),
             },
         ),
@@ -87,7 +87,7 @@ def _cases(cache: Path, config: Path, bench: Bench, days: Sequence[date]) -> lis
             "day",
             {
                 "ours": (lambda: ingest.day(day, config=config).height, 1),
-                "DuckDB": (lambda: _duckdb([path for path in both if str(day) in path.name], None), 1),
+                "DuckDB": (lambda: duckdb_rows([path for path in both if str(day) in path.name], None), 1),
                 "pandas": (lambda: _pandas([path for path in both if str(day) in path.name], None), 1),
             },
         ),
@@ -95,7 +95,7 @@ def _cases(cache: Path, config: Path, bench: Bench, days: Sequence[date]) -> lis
             "many",
             {
                 "ours": (ours(many), 1),
-                "DuckDB": (lambda: _duckdb(both, many), 1),
+                "DuckDB": (lambda: duckdb_rows(both, many), 1),
                 "pandas": (lambda: _pandas(few[1], set(many)), _SCALED),
             },
         ),
@@ -104,13 +104,13 @@ def _cases(cache: Path, config: Path, bench: Bench, days: Sequence[date]) -> lis
             "scan of one month, mean close by ticker",
             {
                 "ours": (lambda: _mean(ingest.scan(days[-21], days[-1], config=config)), 1),
-                "DuckDB": (lambda: _duckdb_mean([path for path in both if path.name[:10] >= str(days[-21])]), 1),
+                "DuckDB": (lambda: duckdb_mean([path for path in both if path.name[:10] >= str(days[-21])]), 1),
             },
         ),
     ]
 
 
-def _events(cache: Path, tickers: Sequence[str], days: Sequence[date]) -> None:
+def store_events(cache: Path, tickers: Sequence[str], days: Sequence[date]) -> None:
     """Store two splits and eight dividends for each ticker, as if they came from Yahoo."""
     at = [days[len(days) * n // 9] for n in range(1, 9)]
     actions = Actions((StockSplit(at[2], 2.0), StockSplit(at[5], 0.1)), tuple(Dividend(day, 0.2, 100.0) for day in at))
@@ -132,14 +132,16 @@ def _pandas(paths: Sequence[Path], tickers: set[str] | None) -> int:
     return sum(len(frame if tickers is None else frame[frame["ticker"].isin(tickers)]) for frame in frames)
 
 
-def _duckdb(paths: Sequence[Path], tickers: Sequence[str] | None) -> int:
+def duckdb_rows(paths: Sequence[Path], tickers: Sequence[str] | None) -> int:
+    """The number of rows of these tickers (None: of all) that DuckDB finds in parts."""
     where = "" if tickers is None else "WHERE ticker IN (SELECT unnest($tickers))"
     query = f"SELECT * FROM {_source()} {where}"
     parameters = {"paths": list(map(str, paths)), **({} if tickers is None else {"tickers": list(tickers)})}
     return len(duckdb.execute(query, parameters).fetchnumpy()["ticker"])
 
 
-def _duckdb_mean(paths: Sequence[Path]) -> int:
+def duckdb_mean(paths: Sequence[Path]) -> int:
+    """The number of tickers whose mean close DuckDB computes from parts."""
     query = f"SELECT ticker, avg(close) FROM {_source()} GROUP BY ticker"
     return len(duckdb.execute(query, {"paths": list(map(str, paths))}).fetchnumpy()["ticker"])
 
@@ -155,7 +157,8 @@ def _mean(lazy: pl.LazyFrame) -> int:
     return lazy.group_by("ticker").agg(pl.col("close").mean()).collect().height
 
 
-def _table(cases: Sequence[Case], repeats: int) -> list[str]:
+def table(cases: Sequence[Case], repeats: int, goals: Mapping[str, str]) -> list[str]:
+    """A row for each contender of each case, asked in turns."""
     lines = ["| question | contender | median | spread | rows | ours is | goal |", "|---|---|---|---|---|---|---|"]
     for case in cases:
         rows = {name: ask() for name, (ask, _) in case.contenders.items()}  # once each, to warm up
@@ -170,7 +173,7 @@ def _table(cases: Sequence[Case], repeats: int) -> list[str]:
             middle = statistics.median(times)
             ratio = "" if name == "ours" else f"{middle / mine:.1f} × faster"
             scaled = " (scaled)" if case.contenders[name][1] > 1 else ""
-            goal = _GOALS.get(case.name, "") if name == "ours" else ""
+            goal = goals.get(case.name, "") if name == "ours" else ""
             lines.append(
                 f"| {case.name} | {name}{scaled} | {middle:.1f} ms | {min(times):.1f} to {max(times):.1f} "
                 f"| {rows[name]:,} | {ratio} | {goal} |"
