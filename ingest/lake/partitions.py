@@ -41,6 +41,11 @@ def partition_of(dataset: Dataset, session: date) -> str:
     return session.isoformat()[:7] if dataset.by_month else session.isoformat()
 
 
+def view_name(dataset: Dataset) -> str:
+    """The name of a dataset's view in SQL: `stocks_day`."""
+    return dataset.short.replace("-", "_")
+
+
 def partitions(dataset: Dataset, made_of: Mapping[date, str]) -> dict[str, Partition]:
     """The partitions of sessions (ascending), each given with what it is made of."""
     found = groupby(made_of, lambda session: partition_of(dataset, session))

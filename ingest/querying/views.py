@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ingest.cache.cache import Cache
 from ingest.lake.frames import lake_schema
-from ingest.lake.partitions import Standing
+from ingest.lake.partitions import Standing, view_name
 from ingest.maintenance.status import asked_or_held
 from ingest.market.datasets import Dataset
 from ingest.querying.tables import Table, of_parts
@@ -35,7 +35,7 @@ class View:
     @property
     def name(self) -> str:
         """Its name in SQL: `stocks_day`."""
-        return self.dataset.short.replace("-", "_")
+        return view_name(self.dataset)
 
     @property
     def parts_name(self) -> str:

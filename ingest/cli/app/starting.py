@@ -118,6 +118,9 @@ def demo(
     objects: Annotated[
         bool, typer.Option("--objects", help="Store the parts in a bucket, show what lies where, and read it back.")
     ] = False,
+    lake: Annotated[
+        bool, typer.Option("--lake", help="Also keep all rows as Parquet files, and say how to query them.")
+    ] = False,
     engine: Annotated[
         Literal["dask"] | None,
         typer.Option(metavar="dask", help="Download and split with two workers of a Dask cluster on this machine."),
@@ -126,4 +129,4 @@ def demo(
     """Try it without keys: run against a real S3 server on this machine with generated files."""
     from ingest.cli.commands.demo.command import demo_command
 
-    raise typer.Exit(Deed(demo_command(months, dataset or (), folder, objects=objects, engine=engine)))
+    raise typer.Exit(Deed(demo_command(months, dataset or (), folder, objects=objects, lake=lake, engine=engine)))

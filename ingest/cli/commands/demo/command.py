@@ -49,11 +49,13 @@ def demo_command(
     place: Path,
     *,
     objects: bool = False,
+    lake: bool = False,
     engine: Literal["dask"] | None = None,
 ) -> int:
     """Serve, run, show, and run again; returns the exit code. Raises IngestError.
 
-    With `objects` parts are objects in a bucket, with an `engine` the runs are on a cluster.
+    With `objects` parts are objects in a bucket, with a `lake` all rows are in Parquet files, too, and with an `engine`
+    the runs are on a cluster.
     """
     if objects:
         store.refuse_without_store()
@@ -62,18 +64,18 @@ def demo_command(
     console, place = Answers(), folder.absolute(place)
     chosen = tuple(dict.fromkeys(map(named, datasets))) or (STOCKS_DAY,)
     exhibits = [exhibit_of(dataset, months, place) for dataset in chosen]
-    folder.refresh(place, exhibits)
+    folder.refresh(place, exhibits, lake)
     with _served(console, exhibits, objects) as source, _keys_of(source):
-        folder.configure(place, exhibits, source)
+        folder.configure(place, exhibits, lake, source)
         with cluster.clustered(console, engine) as workers:
             code = _twice(_Demo(console, place, exhibits, source, workers))
         if objects and code == 0:
             code = store.move_back(console, place)
-        folder.configure(place, exhibits)
+        folder.configure(place, exhibits, lake)
         for one in exhibits if code == 0 else ():
             folder.note_that_nothing_happened(place, one)
     if code == 0:
-        console.print(telling.what_next(place, exhibits))
+        console.print(telling.what_next(place, exhibits, lake))
     return code
 
 
@@ -116,6 +118,7 @@ def _twice(demo: _Demo) -> int:
                 return code
             if not again:
                 telling.show_rows(demo.console, demo.settings(one), one)
+                telling.show_lake(demo.console, demo.settings(one), one)
             demo.console.print()
         if not again and demo.source.store and (code := _shown_in_bucket(demo)):
             return code
@@ -130,8 +133,7 @@ def _shown_in_bucket(demo: _Demo) -> int:
 
 def _run(demo: _Demo, exhibit: Exhibit) -> int:
     chosen = demo.settings(exhibit)
-    demo.console.print(
-        Text.assemble(("$ ingest run", "bold"), f"{exhibit.dataset_flag} {exhibit.said}{demo.engine_flag}")
-    )
+    flags = f"{exhibit.dataset_flag} {exhibit.said}{' --lake' if chosen.lake.enabled else ''}{demo.engine_flag}"
+    demo.console.print(Text.assemble(("$ ingest run", "bold"), flags))
     with choose_rendering(json=False, quiet=False) as rendering:
         return execute(chosen, request_of(exhibit.flags, chosen, rendering.event, exhibit.dataset), rendering)

@@ -47,6 +47,9 @@ lists = ["stocks.txt"]
 [fallback]
 # The demo's prices are made up: Yahoo's are others.
 enabled = false
+
+[lake]
+enabled = {lake}
 """
 
 
@@ -58,7 +61,7 @@ def absolute(folder: Path) -> Path:
         raise UsageError(f"--dir {folder}: the home folder is not known") from error
 
 
-def refresh(folder: Path, exhibits: Sequence[Exhibit]) -> None:
+def refresh(folder: Path, exhibits: Sequence[Exhibit], lake: bool = False) -> None:
     """Make an empty folder for the demo: empty one of an earlier demo, and refuse any other that has files."""
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
         raise UsageError(f"{folder} is not empty and not a demo: choose another folder with --dir")
@@ -68,17 +71,19 @@ def refresh(folder: Path, exhibits: Sequence[Exhibit]) -> None:
     for one in exhibits:
         tickers = "\n".join(one.tickers)
         _write(folder / one.list_name, f"# the tickers of {one.dataset.short} that the demo tracks\n{tickers}\n")
-    configure(folder, exhibits)
+    configure(folder, exhibits, lake)
 
 
-def configure(folder: Path, exhibits: Sequence[Exhibit], source: server.DemoSource | None = None) -> None:
+def configure(
+    folder: Path, exhibits: Sequence[Exhibit], lake: bool = False, source: server.DemoSource | None = None
+) -> None:
     """Write the demo's config.toml; with a source that has a store for parts, they go there."""
     shorts = json.dumps([one.dataset.short for one in exhibits])
     store = ""
     if source and source.store:
         url, endpoint, profile = map(json.dumps, (source.store, source.endpoint_url, server.STORE_PROFILE))
         store = _BUCKET.format(url=url, endpoint=endpoint, profile=profile)
-    _write(folder / "config.toml", _CONFIG.format(folder=folder, datasets=shorts, store=store))
+    _write(folder / "config.toml", _CONFIG.format(folder=folder, datasets=shorts, store=store, lake=json.dumps(lake)))
 
 
 def lose(folder: Path) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from ingest.cache.cache import Layout
 from ingest.cli.commands.demo.exhibits import Exhibit
 from ingest.cli.rendering.answers import Answers
-from ingest.cli.rendering.words import counted
+from ingest.cli.rendering.words import counted, size
+from ingest.lake.partitions import view_name
+from ingest.lake.state import lake_state
 from ingest.settings import Settings
 
 
@@ -36,20 +38,28 @@ def show_rows(console: Answers, chosen: Settings, exhibit: Exhibit) -> None:
     console.print(f"\n{path} ({len(lines) - 1:,} rows):")
     console.print("\n".join([lines[0], *lines[-4:]]), style="cyan")
     _, (archive, *_) = max(layout.parts.versions("archive").items())
-    where, size = layout.parts.described(archive), layout.parts.size(archive) / 1000
-    console.print(f"All other tickers of that day: {where} ({size:,.0f} kB)")
+    where, kilobytes = layout.parts.described(archive), layout.parts.size(archive) / 1000
+    console.print(f"All other tickers of that day: {where} ({kilobytes:,.0f} kB)")
 
 
-def what_next(folder: Path, exhibits: Sequence[Exhibit]) -> str:
+def show_lake(console: Answers, chosen: Settings, exhibit: Exhibit) -> None:
+    """Where the Parquet files are, if there are any."""
+    state = lake_state(chosen, exhibit.dataset)
+    if state.files:
+        console.print(f"All rows as Parquet: {state.pattern} ({counted(state.rows, 'row')}, {size(state.bytes)})")
+
+
+def what_next(folder: Path, exhibits: Sequence[Exhibit], lake: bool = False) -> str:
     """Commands over what the demo left, and the steps to data of one's own."""
     first, of_it = exhibits[0], exhibits[0].dataset_flag
     bars = f"{first.scale.bars}-p {first.period}"
     config, ticker = map(_typed, (f"{folder}/config.toml", first.tickers[0]))
+    query = f'  ingest sql "from {view_name(first.dataset)} limit 5" --config {config}\n' if lake else ""
     return f"""\
 What the demo left: {folder}. Look at it:
   ingest status{of_it} --config {config}
   ingest show {ticker} {bars} --no-fetch{of_it} --config {config}
-With keys of your own, from the dashboard of Massive.com:
+{query}With keys of your own, from the dashboard of Massive.com:
   1. write them into ~/.aws/credentials:
        [massive]
        aws_access_key_id = YOUR_ACCESS_KEY
