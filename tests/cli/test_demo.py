@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 from pipeline_kit import sampled
 
@@ -133,7 +134,7 @@ def test_no_key_of_the_demo_stays_on_disk(finished: tuple[Path, subprocess.Compl
 
 @needs_seaweed
 def test_it_shows_any_datasets_each_with_a_list_of_its_own(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ingest", "demo", "--dataset", "forex-minute", "-d", "futures-cme-day"]
+    command = [sys.executable, "-m", "ingest", "demo", "--dataset", "forex-minute", "-d", "futures-cme-day", "--lake"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     first, *_ = done.stdout.split("again: nothing is downloaded")
@@ -146,6 +147,11 @@ def test_it_shows_any_datasets_each_with_a_list_of_its_own(tmp_path: Path) -> No
         csvs = {path.name for path in dataset.folder(cache / "data_cache").glob("*_data*")}
         assert csvs == {dataset.csv_name(ticker) for ticker in listed}
         assert len(list(dataset.folder(cache / "massive_cache").glob("*.csv.gz"))) in sessions
+        (pattern,) = re.findall(rf"All rows as Parquet: (\S*/{dataset.short}/\S+) ", first)
+        with duckdb.connect() as db:
+            ((rows,),) = db.execute(f"SELECT count(*) FROM '{pattern}'").fetchall()
+        stored = ingest.scan(dataset=dataset.short, config=cache / "config.toml").collect().height
+        assert rows == stored > 0
 
 
 @needs_seaweed
