@@ -18,7 +18,7 @@ FUNCTIONS = public_functions()
 DATES, NAMES = ("start", "end", "session"), ("tickers", "datasets", "columns", "sources")
 SEVERAL_DATES = ("sessions",)
 TEXTS = {"ticker", "dataset", "period", "interval", "data_source", "adjust", "kind", "config"}
-TEXTS |= {"wait", "out", "list_file", "format", "errors", "shape", "name", "engine", "to"}
+TEXTS |= {"wait", "out", "list_file", "format", "errors", "shape", "name", "engine", "to", "query"}
 """Arguments that are a single string: the name of one thing, or a choice."""
 WINDOWS = [name for name, one in FUNCTIONS.items() if {"start", "end"} <= inspect.signature(one).parameters.keys()]
 
