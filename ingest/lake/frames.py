@@ -19,7 +19,7 @@ from ingest.cache.parts.parts import read_known, read_members
 from ingest.cache.parts.store import key_to_read
 from ingest.market.datasets import TIERS, Dataset, Tier
 
-MOST = 8 << 20
+MOST = 4 << 20
 """Packed bytes of the parts that one frame is made of. Text has some five times as many, a frame twice those."""
 
 _PIECE = 1 << 20

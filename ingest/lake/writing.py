@@ -2,13 +2,14 @@
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, cast
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from ingest.cache.cache import Cache
+from ingest.cache.cache import Layout
+from ingest.cache.layout import PartsOf
 from ingest.cache.manifest.lake import FORMAT, LakeFile
 from ingest.files import durable
 from ingest.files.durable import Write
@@ -21,16 +22,15 @@ _GROUP = 16_384
 decodes more, with smaller ones a reader of all has more to look at."""
 
 
-def write(cache: Cache, folder: LakeFolder, partition: Partition) -> LakeFile:
-    """Write the file of a partition, and put it in place; it is durable when this returns.
+def write(layout: Layout, folder: LakeFolder, partition: Partition, sessions: Sequence[PartsOf]) -> LakeFile:
+    """Write the file of a partition, whose sessions these are, and put it in place; it is durable when this returns.
 
-    A reader sees the old file or the new one. Raises CacheError.
+    A reader sees the old file or the new one. Several threads may write files. Raises CacheError.
     """
     file, staged = folder.file(partition.name), folder.staged(partition.name)
-    sessions = list(cache.manifest.sessions.parts(partition.sessions))
     with durable.staging(file, under=staged) as put:
         sink = _Sink(put)
-        rows = _encode(frames(cache, sessions), cache.dataset, sink)
+        rows = _encode(frames(layout, sessions), layout.dataset, sink)
     durable.make_folder(file.parent)
     durable.publish(file, staged)
     durable.sync_folder(file.parent)
