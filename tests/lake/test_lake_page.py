@@ -65,3 +65,22 @@ def test_pyarrow_reads_all_of_it(market):
     table = run("ds.dataset")["table"]
     assert table.num_rows == market.height
     assert sum(table["close"].to_pylist()) == pytest.approx(market["close"].sum())
+
+
+@pytest.mark.long
+def test_workers_of_dask_read_it_together(market, folder, tmp_path):
+    """Real ones: a scheduler and two workers, which find the folder from where they are started."""
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("dask.dataframe")
+    from cluster import cluster_in
+    from distributed import Client
+
+    (block,) = [text for language, text in BLOCKS if language == "python" and "dask.dataframe" in text]
+    with cluster_in(tmp_path / "cluster", PYTHONWARNINGS="default") as cluster, Client(cluster.address):
+        told = {}
+        exec(block.replace('"cache/', f'"{folder}/cache/'), told)
+        found = told["dollars"].to_dict()
+    query = f"SELECT ticker, avg(close * volume) FROM '{folder}/cache/lake/stocks-day/**/*.parquet' GROUP BY ALL"
+    with duckdb.connect() as db:
+        expected = dict(db.execute(query).fetchall())
+    assert found == pytest.approx(expected)
