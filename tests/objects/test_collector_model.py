@@ -357,6 +357,7 @@ def test_no_object_that_a_session_refers_to_is_ever_removed(machine):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("machine", [Collector, Misfortunes])
 def test_no_object_that_a_session_refers_to_is_ever_removed_in_many_orders(machine):
     keep(machine, 1500, 50)
