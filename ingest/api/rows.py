@@ -39,6 +39,8 @@ def history(
     sorted by ticker and date; `columns` chooses among these and transactions (Int64, null if unknown). Minutes
     (`dataset="stocks-minute"`) also have time, the start of the minute, after the date of the session: Datetime("us")
     in New York (forex and crypto: UTC), including extended hours. Futures also have settlement_price and dollar_volume.
+    Rows of options can also have what their tickers say: underlying, right ("C" or "P", String), expiry (Date), strike
+    (Float64, in dollars), and dte (Int64), the calendar days from date to expiry; null if a ticker is no contract.
     Volume is null if the dataset has none.
 
     Prices are in dollars as traded or, with `adjust` "splits" or "all", per share of today; volume is in shares,
@@ -73,7 +75,7 @@ def day(
     *,
     partial: bool = False,
 ) -> "pl.DataFrame":
-    """All rows of a session's file, as traded, sorted by ticker and time, with all columns that `history` has.
+    """All rows of a session's file, as traded, sorted by ticker and time, with all columns that `history` can have.
 
     `partial` returns whatever is stored for the session, even if only a few tickers are; Yahoo's rows are included for
     sessions without a file and for tickers that were not stored. Raises NotFound if the session's file is not stored

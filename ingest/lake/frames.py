@@ -17,6 +17,7 @@ from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.parts.bars import firsts, rows_of_many, schema_of
 from ingest.cache.parts.parts import read_known, read_members
 from ingest.cache.parts.store import key_to_read
+from ingest.market.contracts import contract_schema, with_contracts
 from ingest.market.datasets import TIERS, Dataset, Tier
 
 MOST = 4 << 20
@@ -32,9 +33,10 @@ _THREADS = 2
 
 
 def lake_schema(dataset: Dataset) -> pl.Schema:
-    """`schema_of` with times as they are stored: in nanoseconds, UTC."""
+    """`schema_of` with times as they are stored, in nanoseconds, UTC, and what tickers of contracts say."""
     stored = {"time": pl.Datetime("ns", "UTC")}
-    return pl.Schema({name: stored.get(name, kind) for name, kind in schema_of(dataset).items()})
+    of_parts = {name: stored.get(name, kind) for name, kind in schema_of(dataset).items()}
+    return pl.Schema(of_parts | contract_schema(dataset))
 
 
 def frames(layout: Layout, sessions: Sequence[PartsOf], most: int = MOST) -> Iterator[pl.DataFrame]:
@@ -47,7 +49,7 @@ def frames(layout: Layout, sessions: Sequence[PartsOf], most: int = MOST) -> Ite
         texts = read_ahead(partial(_texts, layout, span), parts, max(_THREADS, layout.parts.ahead))
         found = [span.of(rows_of_many(some, layout.dataset)) for some in _batches(chain.from_iterable(texts))]
         rows = firsts(pl.concat([pl.DataFrame(schema=schema_of(layout.dataset)), *found]), layout.dataset)
-        yield rows.cast(dict(lake_schema(layout.dataset)))  # type: ignore[arg-type]
+        yield with_contracts(rows, layout.dataset).cast(dict(lake_schema(layout.dataset)))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ _OPTIONS_DAY = Dataset(
     plans=((2, "Starter"), (4, "Developer")),
     sigil="O:",
     wide=True,
+    contracts=True,
 )
 
 

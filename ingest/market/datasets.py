@@ -47,7 +47,8 @@ class Dataset:
     differ between the two sources (the smallest splits change prices by more than a fiftieth). `plans` are the
     subscriptions known to include only a part of the history. `splits` says whether there are splits and dividends to
     adjust for. A `wide` one has hundreds of thousands of tickers in a session. The `primary` dataset is stored directly
-    in the tiers, all others in a folder of their own below each.
+    in the tiers, all others in a folder of their own below each. If tickers are `contracts`, rows are returned with
+    what these say (see `market/contracts.py`).
     """
 
     name: str
@@ -72,6 +73,7 @@ class Dataset:
     clock: str | None = None
     yahoo_clock: str | None = None
     wide: bool = False
+    contracts: bool = False
 
     @property
     def by_month(self) -> bool:

@@ -63,7 +63,7 @@ class View:
 
 
 def _column(name: str) -> str:
-    return "time::TIMESTAMPTZ AS time" if name == "time" else name
+    return "time::TIMESTAMPTZ AS time" if name == "time" else f'"{name}"'  # `right` is a word of SQL
 
 
 def _quoted(text: str) -> str:

@@ -12,6 +12,7 @@ from ingest.cache.manifest.records import Coverage
 from ingest.errors import NotFound, WrongArgument, warn
 from ingest.hints import Hint, Option, call
 from ingest.market.calendars import Calendar, today
+from ingest.market.contracts import CONTRACT
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import meant
 from ingest.market.windows import span
@@ -68,7 +69,8 @@ def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Se
         raise WrongArgument("columns", f"{', '.join(map(str, columns))!r}: one is named twice")
     if unknown:
         raise WrongArgument("columns", f"{unknown[0]!r} is unknown; choose from {', '.join(known)}")
-    return [name for name in known if name != "transactions"] if columns is None else columns
+    usual = [name for name in known if name not in ("transactions", *CONTRACT)]
+    return usual if columns is None else columns
 
 
 def day_rows(settings: Settings, dataset: Dataset, session: date, partial: bool = False) -> pl.DataFrame:

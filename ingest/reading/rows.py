@@ -23,6 +23,7 @@ from ingest.cache.parts.bars import BARS, all_bars, bars, firsts, schema_of, siz
 from ingest.cache.steady import Read, steadily
 from ingest.files import opening
 from ingest.lake.reading import Wish, lake_rows
+from ingest.market.contracts import CONTRACT, contract_schema, with_contracts
 from ingest.market.datasets import Dataset
 from ingest.market.row_kinds import DAY_BARS
 
@@ -34,12 +35,13 @@ SOURCES = frozenset({"massive", "yahoo"})
 
 
 def rows_schema(dataset: Dataset) -> pl.Schema:
-    """`ROWS` with the dataset's own numbers; timed rows have `time`, their start, after the date."""
-    return pl.Schema([*schema_of(dataset).items(), ("source", pl.String())])
+    """`ROWS` with the dataset's own columns; timed rows have `time`, their start, after the date."""
+    own = contract_schema(dataset)
+    return pl.Schema([*schema_of(dataset).items(), *own.items(), ("source", pl.String())])
 
 
 _CSV = pl.Schema({DAY_BARS.index: pl.Date, **{name.capitalize(): pl.Float64 for name in DAY_BARS.numbers}})
-IN_CSV = frozenset({"ticker", "date", *DAY_BARS.numbers, "source"})
+IN_CSV = frozenset({"ticker", "date", *DAY_BARS.numbers, *CONTRACT, "source"})
 """Columns that can be read without the parts."""
 
 _THREADS = 2
@@ -121,7 +123,7 @@ def _all_on(
     frames += steadily(cache, wish.days - there, lambda parts: pl.concat(_all_bars(cache, parts)))
     by_day = [day for frame in frames for day in frame.rechunk().partition_by("date")]  # a tenth of what a sort takes
     massives = sorted((day for day in by_day if day.height), key=lambda day: day["date"][0])
-    found = [_from(cache, day, "massive") for day in massives]
+    found = [_from(cache, day, "massive", columns) for day in massives]
     if not any(frame.height for frame in yahoo):
         return pl.concat([pl.DataFrame(schema=rows_schema(cache.dataset)), *found])
     return pl.concat([*found, *yahoo]).sort("date", *cache.dataset.kind.order)
@@ -249,8 +251,14 @@ def _yahoo(cache: Cache, found: Sequence[QuoteRow], sources: Collection[str] = S
     return _from(cache, pl.DataFrame(rows, schema=schema, orient="row"), "yahoo")
 
 
-def _from(cache: Cache, frame: pl.DataFrame, source: str) -> pl.DataFrame:
-    """The rows in the dataset's columns; missing columns are null."""
+def _from(cache: Cache, frame: pl.DataFrame, source: str, columns: Collection[str] | None = None) -> pl.DataFrame:
+    """The rows in the dataset's columns; missing columns are null.
+
+    What their tickers say is not read from the lake but found out here: so it is the same wherever rows are from. If
+    none of it is among the `columns` that are needed, it is null, too.
+    """
     schema = rows_schema(cache.dataset)
+    if columns is None or not frozenset(CONTRACT).isdisjoint(columns):
+        frame = with_contracts(frame, cache.dataset)
     lacking = [pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
     return frame.with_columns(*lacking).with_columns(pl.lit(source).alias("source")).select(schema.names())

@@ -17,6 +17,7 @@ from ingest.demo.files.files import files_of
 from ingest.demo.servers import loopback
 from ingest.errors import UnreadableFile
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE, bars_of
+from ingest.market.contracts import contract_schema
 from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS, RowKind, made_of
 from ingest.reading import rows as reading
 from ingest.splitting import streamed, whole
@@ -69,8 +70,8 @@ class TestOfEachDataset:
 
     def test_columns_it_hands_out_are_the_kinds(self, dataset):
         kind, schema = dataset.kind, reading.rows_schema(dataset)
-        times = ["time"] * kind.timed
-        assert [*schema] == ["ticker", "date", *times, *kind.numbers, *kind.counts, *dataset.extras, "source"]
+        times, numbers = ["time"] * kind.timed, (*kind.numbers, *kind.counts)
+        assert [*schema] == ["ticker", "date", *times, *numbers, *dataset.extras, *contract_schema(dataset), "source"]
         assert set(kind.order) < {*schema}
         assert set(dataset.numbers) <= set(kind.numbers) & set(dataset.required)
 

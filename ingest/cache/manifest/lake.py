@@ -11,8 +11,8 @@ from datetime import date
 from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.integrity.tables import columns, committed
 
-FORMAT = 1
-"""Of the files. Files of another format are written again."""
+FORMAT = 2
+"""Of the files; since 2, those of options have what tickers say. Files of another format are written again."""
 
 
 @dataclass(frozen=True, slots=True)
