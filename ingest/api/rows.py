@@ -107,3 +107,33 @@ def scan(
 
     window, who = parse_days(start, end), parse_names("sources", sources)
     return stored.scan(settings.load(parse_file(config)), named(dataset), *window, who)
+
+
+def tickers(
+    dataset: str = STOCKS_DAY.short,
+    min_dollar_volume: float | None = None,
+    listed_on: date | str | None = None,
+    top: int | None = None,
+    newest: int | None = None,
+    config: Path | str | None = None,
+) -> "pl.DataFrame":
+    """A row for each ticker of a dataset of daily files, from what is stored; sorted by ticker.
+
+    Columns ticker (String), first and last (Date, sessions with a row of it), sessions (Int64, how many), and
+    median_dollar_volume (Float64): the median of close × volume as traded over these, null if the dataset has no
+    volume; tracked (Boolean) says whether it has a CSV that runs keep up to date.
+
+    `listed_on` returns the tickers with a row on that session, and then all numbers are those of the sessions up to it:
+    so no ticker is missing because it was delisted later, and none was chosen by what came later. `newest` counts only
+    the last so many stored sessions (up to `listed_on`). `min_dollar_volume` is in the dataset's money; `top` returns
+    the tickers with the highest median, highest first, of equal ones the first by name.
+
+    Warns about sessions of which only tracked tickers were stored. Raises NotFound if the session `listed_on` is not
+    stored, UsageError for an unknown dataset or one of minutes, and CacheError.
+    """
+    from ingest.reading.tickers import TickersQuery
+    from ingest.reading.tickers import tickers as found
+
+    day = None if listed_on is None else arguments.parse_day("listed_on", listed_on)
+    counts = arguments.parse_count("top", top), arguments.parse_count("newest", newest)
+    return found(settings.load(parse_file(config)), named(dataset), TickersQuery(min_dollar_volume, day, *counts))

@@ -37,6 +37,10 @@ EXAMPLES = {
         ("ingest show AAPL -p 1y --adjust splits", "a year, adjusted for splits"),
         ("ingest show AAPL -i 5m -p 2d", "bars of five minutes"),
     ),
+    "tickers": (
+        ("ingest tickers --min-dollar-volume 5M", "what is traded for more than 5 million dollars a day"),
+        ("ingest tickers --listed-on 2024-03-01 --top 500", "the 500 most traded ones as of a day"),
+    ),
     "export": (
         ("ingest export AAPL MSFT --out files", "as CSV, prices as traded"),
         ("ingest export --tracked --out files --format parquet --adjust all", "what you follow, as Parquet, adjusted"),
@@ -186,6 +190,12 @@ EXITS = {
         2: "wrong flag or setting",
         4: "no rows, or the source is down or refuses the keys",
         5: "the cache cannot be read or written",
+    },
+    "tickers": {
+        0: "listed; perhaps none",
+        2: "wrong flag or setting",
+        4: "the session is not stored",
+        5: "the cache cannot be read",
     },
     "demo": {
         0: "complete",

@@ -11,6 +11,7 @@ from ingest.errors import UsageError
 from ingest.market.catalogue import named
 
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?(?:([KMGT])(I?)B|B)?", re.ASCII)
+_AMOUNT = re.compile(r"(\d{1,15}(?:\.\d{1,15})?(?:E\+?\d{1,2})?) ?(K|M|BN?|T|)", re.ASCII)
 _DURATION = re.compile(r"([1-9]\d{0,4})([mhd])", re.ASCII)
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -42,6 +43,14 @@ def parse_size(text: str) -> int:
         raise ValueError("not a size")
     number, unit, binary = found.groups(default="")
     return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(unit or " "))
+
+
+def parse_amount(text: str) -> float:
+    """A number of dollars: "5M" → 5000000.0, "1.5bn", "250k", "1e6"; raises ValueError for anything else."""
+    found = _AMOUNT.fullmatch(text.strip().upper())
+    if not found:
+        raise ValueError("not an amount")
+    return float(found[1]) * 1000.0 ** " KMBT".index(found[2][:1] or " ")
 
 
 def parse_duration(text: str) -> int:

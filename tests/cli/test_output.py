@@ -138,6 +138,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int | None]] = {
     "schedule show": ((), 141),
     "show": (("AAPL", *SPAN, "--no-fetch", "--adjust", "none"), 141),
     "status": ((), 141),
+    "tickers": ((), 141),
     "track add": (("MSFT", "--list", "mine.txt"), OWN),
     "track import": (("mine.txt", "--list", "mine.txt"), OWN),
     "track list": ((), 141),

@@ -15,7 +15,7 @@ from ingest.errors import UsageError
 from ingest.settings import arguments
 
 FUNCTIONS = public_functions()
-DATES, NAMES = ("start", "end", "session"), ("tickers", "datasets", "columns", "sources")
+DATES, NAMES = ("start", "end", "session", "listed_on"), ("tickers", "datasets", "columns", "sources")
 SEVERAL_DATES = ("sessions",)
 TEXTS = {"ticker", "dataset", "period", "interval", "data_source", "adjust", "kind", "config"}
 TEXTS |= {"wait", "out", "list_file", "format", "errors", "shape", "name", "engine", "to", "query"}

@@ -42,6 +42,7 @@ COMMANDS = {
     "move": [["move"], ["move", "--json", "--dry-run"]],
     "check": [["check"], ["check", "--json"]],
     "show": [["show", "AAPL", *SPAN], ["show", "AAPL", "--json", "--no-fetch", "--adjust", "none"]],
+    "tickers": [["tickers"], ["tickers", "--json"]],
     "export": [["export", "AAPL", "--out", "files"]],
     "track add": [["track", "add", "MSFT", "--list", "mine.txt"]],
     "track remove": [["track", "remove", "MSFT", "--list", "mine.txt"]],

@@ -13,6 +13,7 @@ from ingest.cli.app.options import (
     AcrossSeams,
     Adjusted,
     Config,
+    Dataset,
     DatasetOfTicker,
     Datasets,
     End,
@@ -125,6 +126,41 @@ def show(
 
 def _usual_period(interval: str) -> str:
     return {"1d": "6mo", "1wk": "2y", "1mo": "2y"}.get(interval, "5d")
+
+
+@app.command()
+def tickers(
+    dataset: Dataset = None,
+    min_dollar_volume: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="Only with a median of close × volume of at least 5M, 250k, 1e6."),
+    ] = None,
+    listed_on: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
+            help="Only with a row on that session; numbers are those of the sessions up to it.",
+        ),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the N with the highest median, highest first.")
+    ] = None,
+    newest: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Count only the last N stored sessions. (default: all)")
+    ] = None,
+    rows: Annotated[
+        int, typer.Option(min=0, metavar="N", rich_help_panel=OUTPUT, help="Print the first N rows; 0: all.")
+    ] = 50,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Show the stored tickers: since when, until when, and the median of their daily dollar volume."""
+    from ingest.cli.commands.reading.tickers import tickers_command
+    from ingest.reading.tickers import TickersQuery
+
+    query = TickersQuery(None, listed_on.date() if listed_on else None, top, newest)
+    raise typer.Exit(tickers_command(dataset, query, min_dollar_volume, None if json else rows, config))
 
 
 @app.command()
