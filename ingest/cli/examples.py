@@ -133,6 +133,10 @@ EXAMPLES = {
         ("ingest lake drop", "ask, and remove all files of the lake"),
         ("ingest lake drop -d stocks-minute --yes", "those of one dataset, without asking"),
     ),
+    "sql": (
+        ('ingest sql "show tables"', "list what can be asked"),
+        ('ingest sql "from tickers order by median_dollar_volume desc" --csv', "all tickers, as CSV"),
+    ),
     "schedule": (
         ("ingest schedule show", "show what would be written"),
         ("ingest schedule install", "run every day at 06:00 UTC"),
@@ -247,6 +251,12 @@ EXITS = {
     },
     "lake status": {0: "shown", 2: "wrong flag or setting", 5: "the cache cannot be read"},
     "lake drop": {0: "removed", 2: "wrong flag, or not confirmed", 6: "another run is in progress"},
+    "sql": {
+        0: "answered; perhaps no rows",
+        2: "wrong flag, a query that DuckDB refuses, or DuckDB is not installed",
+        5: "the cache cannot be read, or FILE not be written",
+        130: "interrupted",
+    },
     "check": {0: "all passed", 4: "something failed"},
     "adopt": {
         0: "all adopted or stored",

@@ -15,6 +15,7 @@ from ingest.errors import IngestError, IngestWarning
 @contextmanager
 def warnings_told(as_json: bool = False) -> Iterator[None]:
     """Print our warnings, also when an error follows; leave all others to Python."""
+    caught = list[warnings.WarningMessage]()  # Ctrl-C may come before the list below
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", IngestWarning)

@@ -1,23 +1,61 @@
-"""One query, answered, with what there is to say of it."""
+"""Queries, answered, with what there is to say of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from ingest.errors import warn
 from ingest.hints import call
 from ingest.market.patterns import some
-from ingest.querying.connection import connect, mentioned, run
+from ingest.querying.connection import Answer, connect, mentioned, run
 from ingest.querying.views import View, views
+from ingest.querying.waiting import waited
 from ingest.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A connection for one query after another, and the views as of when it was made."""
+
+    views: Sequence[View]
+    connection: "duckdb.DuckDBPyConnection"
+    stop: Event
+
+    def answer(self, query: str, most: int | None = None) -> Answer:
+        """The answer to a query that only reads, as `run` gives it. Ctrl-C ends the query alone."""
+        self.stop.clear()
+        return waited(lambda: run(self.connection, query, most), self._end)
+
+    def mentioned(self, query: str) -> list[View]:
+        """The views of datasets that a query may read."""
+        return mentioned(self.views, query)
+
+    def _end(self) -> None:
+        self.stop.set()
+        self.connection.interrupt()
+
+
+@contextmanager
+def asking(settings: Settings) -> Iterator[Asking]:
+    """A connection with the views of all that is stored. Raises UsageError without DuckDB, and CacheError."""
+    stop = Event()
+    found = views(settings, stop)
+    with connect(settings, found) as connection:
+        yield Asking(found, connection, stop)
 
 
 def ask(settings: Settings, query: str) -> pl.DataFrame:
     """The answer to a query that only reads. Raises UsageError and CacheError, and warns as `warn_of` does."""
-    found = views(settings)
-    warn_of(mentioned(found, query))
-    with connect(settings, found) as connection:
-        return run(connection, query)
+    with asking(settings) as questions:
+        warn_of(questions.mentioned(query))
+        return questions.answer(query).rows
 
 
 def warn_of(chosen: Iterable[View]) -> None:

@@ -2,7 +2,9 @@
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,12 @@ _QUIET = {"autoinstall_known_extensions": "false", "autoload_known_extensions": 
 
 _READING = frozenset({"SELECT", "EXPLAIN", "MULTI"})
 """Kinds of statements that only read; PIVOT is several in one."""
+
+_WRITING = frozenset({"analyze", "copy"})
+"""EXPLAIN ANALYZE runs what it explains, and COPY writes files."""
+
+_FOREIGN = re.compile("INTERVAL|BIGNUM|BIT\\b")
+"""Types that polars does not have."""
 
 
 def connect(settings: Settings, found: Iterable[View] | None = None) -> "duckdb.DuckDBPyConnection":
@@ -52,29 +60,64 @@ def _tickers(chosen: Sequence[View]) -> str:
 
 def mentioned(chosen: Iterable[View], query: str) -> list[View]:
     """The views of datasets that a query may read, by their names in its text."""
-    words = frozenset(re.findall(r"\w+", query.lower()))
+    words = _words(query)
     return [one for one in chosen if one.name in words or ("tickers" in words and not one.dataset.kind.timed)]
 
 
-def run(connection: "duckdb.DuckDBPyConnection", query: str) -> pl.DataFrame:
-    """The answer to one query that only reads. Raises UsageError, with what the library says."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The rows of an answer, and how many `more` it has."""
+
+    rows: pl.DataFrame
+    more: int = 0
+
+
+def run(connection: "duckdb.DuckDBPyConnection", query: str, most: int | None = None) -> Answer:
+    """The answer to one query that only reads; with `most`, no more rows than that are kept, and the rest is counted.
+
+    Raises UsageError, with what the library says, and KeyboardInterrupt once the connection is interrupted.
+    """
     import duckdb
 
     try:
         statements = connection.extract_statements(query)
-        _check([one.type.name for one in statements])
-        answer: Any = connection.sql(statements[0].query)
-        return pl.DataFrame(answer) if answer is not None else pl.DataFrame()
+        _check([one.type.name for one in statements], query)
+        return _answer(connection.sql(statements[0].query), most)
     except duckdb.InterruptException as error:
         raise KeyboardInterrupt from error
-    except duckdb.Error as error:
+    except (duckdb.Error, pl.exceptions.PolarsError) as error:
         raise UsageError(f"the query: {error}") from error
 
 
-def _check(kinds: Sequence[str]) -> None:
+def _answer(found: Any, most: int | None) -> Answer:
+    if found is None:
+        return Answer(pl.DataFrame())
+    if twice := [name for name, count in Counter(found.columns).items() if count > 1]:
+        raise UsageError(f"the query: two columns of the answer are named {twice[0]}: give one another name with AS")
+    found = _importable(found)
+    if most is None:
+        return Answer(pl.DataFrame(found))
+    rows = pl.DataFrame(found.limit(most + 1))
+    more = found.count("*").fetchall()[0][0] - most if rows.height > most else 0
+    return Answer(rows.head(most), more)
+
+
+def _importable(found: Any) -> Any:
+    """The answer with what polars does not have as text: it panics at an interval."""
+    types = zip(found.columns, map(str, found.types), strict=True)
+    odd = ['"' + name.replace('"', '""') + '"' for name, kind in types if _FOREIGN.search(kind)]
+    texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in odd)
+    return found.project(f"* REPLACE ({texts})") if odd else found
+
+
+def _check(kinds: Sequence[str], query: str) -> None:
     if not kinds:
         raise UsageError('the query is empty: write one, such as "from tickers limit 5"')
     if len(kinds) > 1:
         raise UsageError(f"the query has {len(kinds)} statements: write one")
-    if kinds[0] not in _READING:
+    if kinds[0] not in _READING or (kinds[0] == "EXPLAIN" and _WRITING.issubset(_words(query))):
         raise UsageError(f"the query is no question but a {kinds[0]} statement: nothing is written here")
+
+
+def _words(query: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", query.lower()))

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
+from threading import Event
 
 import polars as pl
 
 from ingest.cache.cache import Cache
 from ingest.lake.frames import lake_schema
+from ingest.lake.partitions import partition_of
 from ingest.maintenance.corrections import changed_values, changes_frame
 from ingest.maintenance.status import findings
 from ingest.market.datasets import Dataset
@@ -34,16 +37,27 @@ class Table:
         return self.read().cast(dict(self.schema)).__arrow_c_stream__(requested_schema)  # type: ignore[arg-type]
 
 
-def of_parts(settings: Settings, dataset: Dataset, days: Sequence[date]) -> Table:
-    """The rows of these sessions (ascending), in the form of the lake; each scan reads them from the parts."""
+def of_parts(settings: Settings, dataset: Dataset, days: Sequence[date], stop: Event | None = None) -> Table:
+    """The rows of these sessions (ascending), in the form of the lake; each scan reads them from the parts.
+
+    Once `stop` is set, a scan fails before the next month or session.
+    """
     schema = lake_schema(dataset)
 
     def read() -> pl.DataFrame:
-        scanned = Scanned(settings, dataset, days[0], days[-1], frozenset({"massive"}))
-        rows = lazy_rows(scanned).filter(pl.col("date").is_in(list(days))).select(list(schema))
-        return rows.collect()
+        frames = [pl.DataFrame(schema=schema)]
+        for _, group in groupby(days, lambda day: partition_of(dataset, day)):
+            if stop and stop.is_set():
+                raise InterruptedError
+            frames.append(_rows(settings, dataset, list(group)).select(list(schema)).cast(dict(schema)))  # type: ignore[arg-type]
+        return pl.concat(frames)
 
     return Table(schema, read)
+
+
+def _rows(settings: Settings, dataset: Dataset, days: Sequence[date]) -> pl.DataFrame:
+    scanned = Scanned(settings, dataset, days[0], days[-1], frozenset({"massive"}))
+    return lazy_rows(scanned).filter(pl.col("date").is_in(list(days))).collect()
 
 
 _SESSIONS = pl.Schema({"dataset": pl.String(), "date": pl.Date(), "rows": pl.Int64(), "bytes": pl.Int64()})

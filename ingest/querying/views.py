@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from threading import Event
 from typing import ClassVar
 
 from ingest.cache.cache import Cache
@@ -71,12 +72,12 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def views(settings: Settings) -> list[View]:
-    """The view of each dataset with stored sessions. Raises CacheError."""
-    return [one for dataset in asked_or_held((), settings) if (one := _view(settings, dataset))]
+def views(settings: Settings, stop: Event | None = None) -> list[View]:
+    """The view of each dataset with stored sessions; `stop` ends reading from the parts. Raises CacheError."""
+    return [one for dataset in asked_or_held((), settings) if (one := _view(settings, dataset, stop))]
 
 
-def _view(settings: Settings, dataset: Dataset) -> View | None:
+def _view(settings: Settings, dataset: Dataset, stop: Event | None) -> View | None:
     with Cache.read(settings, dataset) as cache:
         standing = Standing.of(cache)
         partial = sorted(cache.manifest.sessions.coverage().partial)
@@ -86,4 +87,4 @@ def _view(settings: Settings, dataset: Dataset) -> View | None:
     if not standing.wanted:
         return None
     files = [str(standing.folder.file(one.name)) for one in clean]
-    return View(dataset, files, of_parts(settings, dataset, days) if days else None, days, partial)
+    return View(dataset, files, of_parts(settings, dataset, days, stop) if days else None, days, partial)

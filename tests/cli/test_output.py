@@ -137,6 +137,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int | None]] = {
     "schedule remove": (("--dry-run",), 141),
     "schedule show": ((), 141),
     "show": (("AAPL", *SPAN, "--no-fetch", "--adjust", "none"), 141),
+    "sql": (("select 1 as one",), 141),
     "status": ((), 141),
     "tickers": ((), 141),
     "track add": (("MSFT", "--list", "mine.txt"), OWN),

@@ -61,6 +61,7 @@ COMMANDS = {
     "lake build": [["lake", "build"], ["lake", "build", "--json"]],
     "lake status": [["lake", "status"], ["lake", "status", "--json"]],
     "lake drop": [["lake", "drop", "--yes"]],
+    "sql": [["sql", "from stocks_day"], ["sql", "from stocks_day", "--json"]],
     "restore": [["restore"], ["restore", "--yes", "--json"]],
     "prune": [["prune"], ["prune", "--json"]],
     "schedule show": [["schedule", "show"], ["schedule", "show", "--kind", "cron", "--json"]],

@@ -24,6 +24,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "quarantine show": (str(DAYS[2]),),
     "run": SPAN,
     "show": ("T01", "--no-fetch", "--adjust", "none", "--no-plot", *SPAN),
+    "sql": ("from stocks_day limit 2",),
 }
 """What a command needs to answer there."""
 

@@ -1,5 +1,6 @@
-"""`ingest lake …`."""
+"""`ingest lake …` and `ingest sql`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,3 +58,36 @@ def lake_drop(
     from ingest.cli.commands.state.lake import drop_command
 
     raise typer.Exit(Deed(drop_command(dataset or [], config, yes, json)))
+
+
+@app.command("sql")
+def sql(
+    query: Annotated[
+        str | None, typer.Argument(metavar="[QUERY]", help="A query in DuckDB's SQL. (default: read it from stdin)")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            rich_help_panel=OUTPUT,
+            help="Print the first N rows; 0: all. (default: 1000 in a table on a terminal, else all)",
+        ),
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", rich_help_panel=OUTPUT, help="Print CSV.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each row.")
+    ] = False,
+    parquet: Annotated[
+        Path | None,
+        typer.Option("--parquet", metavar="FILE", rich_help_panel=OUTPUT, help="Write a Parquet file; it is replaced."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Ask all that is stored a question in SQL. Nothing stored is changed.
+
+    There is a view for each dataset, such as stocks_day; "show tables" lists them, "describe stocks_day" its columns.
+    """
+    from ingest.cli.commands.reading.sql import Printing, sql_command
+
+    raise typer.Exit(sql_command(query, Printing(limit, csv, json, parquet), config))

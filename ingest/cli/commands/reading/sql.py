@@ -1,0 +1,164 @@
+"""`ingest sql`: one query, and its answer as a table, CSV, JSON or Parquet."""
+
+import sys
+from dataclasses import dataclass
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ingest import settings
+from ingest.cli.output import Deed
+from ingest.cli.rendering.answers import Answers
+from ingest.cli.rendering.hints import said
+from ingest.cli.rendering.records import print_records
+from ingest.cli.rendering.words import counted
+from ingest.cli.rendering.wrapping import tell
+from ingest.cli.warnings import warnings_told
+from ingest.errors import UsageError, printable
+from ingest.files import durable
+from ingest.files.leftovers import writing_in
+from ingest.hints import Option, call
+from ingest.querying.asking import Asking, asking, warn_of
+from ingest.querying.connection import Answer
+from ingest.settings import Settings
+
+_AT_A_TERMINAL = 1000
+"""Rows that are printed there unless another limit is set."""
+
+_PIECE = 20_000
+"""Rows that are printed at once."""
+
+_ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
+_DIGITS = 15
+"""Digits that a double always has."""
+
+_PLAIN = ["explain_key", "explain_value"]
+"""The columns of a plan: text with lines of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Printing:
+    """How to print an answer: `limit` is the most rows (0: all; None: all but at a terminal)."""
+
+    limit: int | None = None
+    csv: bool = False
+    json: bool = False
+    parquet: Path | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table for people."""
+        return not (self.csv or self.json or self.parquet)
+
+    @property
+    def most(self) -> int | None:
+        """The most rows; None for all."""
+        if self.limit is None:
+            return _AT_A_TERMINAL if self.is_table and sys.stdout.isatty() else None
+        return self.limit or None
+
+
+def sql_command(query: str | None, how: Printing, config: Path | None) -> int:
+    """Answer a query, that of stdin if there is none; returns the exit code. Raises IngestError."""
+    if sum((how.csv, how.json, how.parquet is not None)) > 1:
+        raise UsageError("--csv, --json and --parquet exclude each other")
+    place = _place(how.parquet) if how.parquet else None
+    chosen, text = settings.load(config), _read() if query is None else query
+    with asking(chosen) as questions, warnings_told(how.json):
+        tell_of_parts(questions, text, chosen)
+        warn_of(questions.mentioned(text))
+        answer = questions.answer(text, how.most)
+    if place:
+        return Deed(_write(answer.rows, place))
+    _show(answer, how)
+    return 0
+
+
+def _read() -> str:
+    if sys.stdin.isatty():
+        raise UsageError('there is no query: write one, such as "from tickers limit 5"')
+    return sys.stdin.read()
+
+
+def tell_of_parts(questions: Asking, query: str, chosen: Settings) -> None:
+    """Say, before it is waited for, what a query reads from the parts."""
+    for view in questions.mentioned(query):
+        if view.parts:
+            hint = call("lake build", "to make it fast", chosen.run.datasets, dataset=view.dataset.short)
+            count = counted(len(view.days), "session")
+            tell(said(f"{view.name}: {count} {'is' if len(view.days) == 1 else 'are'} read from the parts", [hint]))
+
+
+def _show(answer: Answer, how: Printing) -> None:
+    if how.csv:
+        _print_csv(answer.rows)
+    elif how.json:
+        print_records("row", ({"values": _plain(row)} for row in answer.rows.iter_rows(named=True)))
+    else:
+        print_answer(answer)
+
+
+def print_answer(answer: Answer) -> None:
+    """Print an answer as a table, and how many more rows there are."""
+    console, rows = Answers(), answer.rows
+    if rows.columns == _PLAIN:
+        console.print(*rows[_PLAIN[1]].to_list(), sep="\n")
+    else:
+        right = [name for name, kind in rows.schema.items() if kind.is_numeric()]
+        console.print_table(rows.columns, (list(map(_cell, row)) for row in rows.iter_rows()), right)
+    if rows.is_empty():
+        tell("no rows")
+    if answer.more:
+        hints = [Option("csv", True, "to print all of them"), Option("limit", "0", "to show them")]
+        tell(said(f"{counted(answer.more, 'more row')}", hints))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.{_DIGITS}g}"
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def _print_csv(rows: pl.DataFrame) -> None:
+    nested = [name for name, kind in rows.schema.items() if kind.is_nested() or kind == pl.Binary]
+    if nested:
+        raise UsageError(f"CSV has no lists and no bytes: make a text of {nested[0]}, or take --json or --parquet")
+    for at in range(0, max(rows.height, 1), _PIECE):
+        piece = rows.slice(at, _PIECE)
+        sys.stdout.write(piece.write_csv(include_header=not at, datetime_format=_format(rows.schema)))
+
+
+def _format(schema: pl.Schema) -> str | None:
+    return _ISO if any(isinstance(kind, pl.Datetime) and kind.time_zone for kind in schema.values()) else None
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: whole numbers of any size, other exact numbers as doubles."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    return list(map(_plain, value)) if isinstance(value, list) else value
+
+
+def _place(path: Path) -> Path:
+    place = durable.target(path.expanduser().absolute())
+    if place.is_dir():
+        raise UsageError(f"{printable(str(path))} is a folder: name the file to write")
+    return place
+
+
+def _write(rows: pl.DataFrame, place: Path) -> int:
+    """Write a file whole, with its folder if that is missing."""
+    buffer = BytesIO()
+    rows.write_parquet(buffer)
+    durable.make_folder(place.parent)
+    with writing_in(place.parent, lambda name: durable.is_temporary(place, name)):
+        durable.replace(place, buffer.getvalue())
+    Answers().print(f"{place}: {counted(rows.height, 'row')}")
+    return 0
