@@ -6,7 +6,10 @@ from datetime import date
 from ingest.cache import lock
 from ingest.cache.cache import Cache
 from ingest.cache.commit import for_writing
+from ingest.cache.rebuild import part_days
+from ingest.errors import CacheError
 from ingest.events import LakeWritten
+from ingest.hints import call
 from ingest.lake.partitions import LakeFolder, Standing
 from ingest.lake.update import bring_lake_up_to_date
 from ingest.market.datasets import Dataset
@@ -64,8 +67,16 @@ def lake_state(settings: Settings, dataset: Dataset) -> LakeState:
 
 
 def build_lake(settings: Settings, dataset: Dataset) -> LakeWritten | None:
-    """Write what a dataset's lake is missing; None if there was nothing to do. Raises CacheError, CacheLocked."""
+    """Write what a dataset's lake is missing; None if there was nothing to do.
+
+    Raises CacheError, also if the manifest is lost while there are parts, and CacheLocked.
+    """
     with lock.hold(settings.cache.root), for_writing(settings, dataset) as cache:
+        if not cache.manifest.sessions.committed() and (days := part_days(cache.parts)):
+            raise CacheError(
+                f"the manifest knows no session, and there are parts of {len(days):,}",
+                call("verify", "to restore it from them", dataset=dataset.short, repair=True),
+            )
         return bring_lake_up_to_date(cache)
 
 
