@@ -6,6 +6,7 @@ ingest.get_smart_data("AAPL", data_source="massive")     one ticker, like yfinan
 ingest.history(["AAPL", "MSFT"], adjust="all")           stored rows of some tickers (polars)
 ingest.panel(["AAPL", "MSFT"], "close", adjust="all")    dates × tickers (pandas)
 ingest.day("2025-11-11")                                 all tickers of a session (polars)
+ingest.chain("SPY", expiry="2025-12-19")                 the contracts of an underlying in a session (polars)
 ingest.scan("2025-01-01")                                all stored files, lazily (polars)
 ingest.tickers(min_dollar_volume=5e6)                    the stored tickers, and how much they are traded (polars)
 ingest.sql("from tickers limit 5")                       SQL over all stored files (DuckDB)
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
     from ingest.api.exports import export
     from ingest.api.prices import get_smart_data, panel
     from ingest.api.queries import connect, sql
-    from ingest.api.rows import day, history, scan, tickers
+    from ingest.api.rows import chain, day, history, scan, tickers
     from ingest.api.source import check, list_files
     from ingest.api.state import corrections, findings, list_parts, move, status, verify
 
     __version__: str
 
 __all__ = [
+    "chain",
     "check",
     "connect",
     "corrections",
@@ -66,7 +68,7 @@ if not TYPE_CHECKING:  # a checker that saw this would accept any name
         "exports": ("export",),
         "queries": ("connect", "sql"),
         "prices": ("get_smart_data", "panel"),
-        "rows": ("day", "history", "scan", "tickers"),
+        "rows": ("chain", "day", "history", "scan", "tickers"),
         "source": ("check", "list_files"),
         "state": ("corrections", "findings", "list_parts", "move", "status", "verify"),
     }

@@ -88,6 +88,31 @@ def day(
     return stored.day_rows(settings.load(parse_file(config)), named(dataset), when, partial)
 
 
+def chain(
+    underlying: str,
+    on: date | str | None = None,
+    expiry: date | str | None = None,
+    config: Path | str | None = None,
+) -> "pl.DataFrame":
+    """The options contracts of one underlying that traded in the session `on`, by default the newest stored one.
+
+    One row a contract, sorted by expiry, strike and right: columns ticker, date, underlying, expiry (Date), dte (Int64,
+    calendar days from date to expiry), strike (Float64), right ("C" or "P"), open, high, low, close (Float64), volume
+    (Float64, contracts), transactions (Int64). Prices and strikes are in dollars, as traded. With `expiry` only the
+    contracts that expire on that day.
+
+    `underlying` is the root of the tickers: "SPY", and "SPY1" for contracts that were adjusted. Raises NotFound if the
+    session of options-day is not stored, or if no such contract traded; UsageError, CacheError. Warns if only tracked
+    tickers were stored ([archive] save_others).
+    """
+    from ingest.reading.chains import chain_rows
+
+    (root,) = parse_names("underlying", [underlying])
+    when = None if on is None else arguments.parse_day("on", on)
+    until = None if expiry is None else arguments.parse_day("expiry", expiry)
+    return chain_rows(settings.load(parse_file(config)), root, when, until)
+
+
 def scan(
     start: date | str | None = None,
     end: date | str | None = None,

@@ -45,6 +45,10 @@ EXAMPLES = {
         ("ingest export AAPL MSFT --out files", "as CSV, prices as traded"),
         ("ingest export --tracked --out files --format parquet --adjust all", "what you follow, as Parquet, adjusted"),
     ),
+    "chain": (
+        ("ingest chain SPY", "what traded in the newest stored session"),
+        ("ingest chain SPY --on 2025-11-11 --expiry 2025-12-19", "one session, one expiry"),
+    ),
     "report": (
         ("ingest report --open", "look at it in the browser"),
         ("ingest report -d stocks-day --out stocks.html", "one dataset, in a file of your choice"),
@@ -269,6 +273,12 @@ EXITS = {
         2: "wrong flag",
         3: "some tickers have no rows",
         4: "nothing is stored, or splits are unknown",
+    },
+    "chain": {
+        0: "shown",
+        2: "wrong flag",
+        4: "the session is not stored, or no such contract traded",
+        5: "the cache cannot be read",
     },
     "report": {
         0: "written",

@@ -21,10 +21,11 @@ Right = Literal["C", "P"]
 CONTRACT = ("underlying", "expiry", "right", "strike", "dte")
 """The columns that a contract's ticker stands for, the last one with the date of its row."""
 
-_FORM = "O:[A-Z0-9]{1,6}[0-9]{6}[CP][0-9]{8}"
 _CENTURY = "20"
-_SIGIL, _EXPIRY, _RIGHT, _STRIKE = len("O:"), 15, 9, 8
-"""Where the parts begin: the root from the front, all others counted from the end."""
+_SIGIL = "O:"
+_FORM = _SIGIL + "[A-Z0-9]{1,6}[0-9]{6}[CP][0-9]{8}"
+_EXPIRY, _RIGHT, _STRIKE = 15, 9, 8
+"""Where these parts begin, counted from the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,12 @@ def contract_of(ticker: str) -> Contract | None:
     except ValueError:
         return None
     right = cast(Right, ticker[-_RIGHT])
-    return Contract(ticker[_SIGIL:-_EXPIRY], expiry, right, int(ticker[-_STRIKE:]) / 1000)
+    return Contract(ticker[len(_SIGIL) : -_EXPIRY], expiry, right, int(ticker[-_STRIKE:]) / 1000)
+
+
+def contracts_of(root: str) -> str:
+    """The pattern of all contracts with a root."""
+    return f"{_SIGIL}{root}{'?' * _EXPIRY}"
 
 
 def contract_schema(dataset: Dataset) -> "dict[str, pl.DataType]":
@@ -89,7 +95,7 @@ def _parsed(tickers: "pl.Series") -> "pl.DataFrame":
     # As text: polars divides by multiplying with 0.001, which makes 262.14300000000003 of 262143.
     strike = pl.concat_str(ticker.str.slice(-_STRIKE, _STRIKE - 3), pl.lit("."), ticker.str.tail(3))
     return dated.select(
-        ticker.str.head(-_EXPIRY).str.slice(_SIGIL).alias("underlying"),
+        ticker.str.head(-_EXPIRY).str.slice(len(_SIGIL)).alias("underlying"),
         expiry,
         ticker.str.slice(-_RIGHT, 1).alias("right"),
         strike.cast(pl.Float64).alias("strike"),

@@ -85,9 +85,13 @@ def day_rows(settings: Settings, dataset: Dataset, session: date, partial: bool 
             is_held = bool(cache.manifest.sessions.committed(session, session))
     if is_held or (partial and rows.height):
         return rows
-    if why := _never(dataset, calendar, session):
-        raise NotFound(why)
-    raise _not_stored(settings, dataset, session, rows.height)
+    raise not_there(settings, dataset, calendar, session, rows.height)
+
+
+def not_there(settings: Settings, dataset: Dataset, calendar: Calendar, session: date, rows: int = 0) -> NotFound:
+    """Why a session's file cannot be read, of which `rows` are stored from Yahoo."""
+    why = _never(dataset, calendar, session)
+    return NotFound(why) if why else _not_stored(settings, dataset, session, rows)
 
 
 def _never(dataset: Dataset, calendar: Calendar, session: date) -> str:

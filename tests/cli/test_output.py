@@ -111,6 +111,7 @@ def closed(place: Place, how: str, *arguments: object) -> tuple[int, str]:
 COMMANDS: dict[str, tuple[tuple[str, ...], int | None]] = {
     "": (("--help",), 141),
     "adopt": (("theirs",), OWN),
+    "chain": (("SPY", "--on", "yesterday"), 2),
     "check": ((), 141),
     "config path": (("--config", "config.toml"), 2),
     "config show": ((), 141),

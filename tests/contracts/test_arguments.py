@@ -15,10 +15,11 @@ from ingest.errors import UsageError
 from ingest.settings import arguments
 
 FUNCTIONS = public_functions()
-DATES, NAMES = ("start", "end", "session", "listed_on"), ("tickers", "datasets", "columns", "sources")
+DATES = ("start", "end", "session", "listed_on", "on", "expiry")
+NAMES = ("tickers", "datasets", "columns", "sources")
 SEVERAL_DATES = ("sessions",)
 TEXTS = {"ticker", "dataset", "period", "interval", "data_source", "adjust", "kind", "config"}
-TEXTS |= {"wait", "out", "list_file", "format", "errors", "shape", "name", "engine", "to", "query"}
+TEXTS |= {"wait", "out", "list_file", "format", "errors", "shape", "name", "engine", "to", "query", "underlying"}
 """Arguments that are a single string: the name of one thing, or a choice."""
 WINDOWS = [name for name, one in FUNCTIONS.items() if {"start", "end"} <= inspect.signature(one).parameters.keys()]
 
@@ -38,7 +39,7 @@ def call(tmp_path):
     config = tmp_path / "config.toml"
     config.write_text(f'[cache]\nroot = "{tmp_path}/none"\n[fallback]\nenabled = false\n')
     needed = {"ticker": "AAPL", "tickers": "AAPL", "session": "2025-03-03", "sessions": "2025-03-03"}
-    needed |= {"out": tmp_path / "files"}
+    needed |= {"out": tmp_path / "files", "underlying": "SPY"}
 
     def called(function, **given):
         known = inspect.signature(FUNCTIONS[function]).parameters

@@ -58,6 +58,7 @@ COMMANDS = {
     "quarantine retry": [["quarantine", "retry"]],
     "quarantine dismiss": [["quarantine", "dismiss", str(DAYS[2])]],
     "report": [["report"], ["report", "--json"]],
+    "chain": [["chain", "SPY"], ["chain", "SPY", "--json"]],
     "lake build": [["lake", "build"], ["lake", "build", "--json"]],
     "lake status": [["lake", "status"], ["lake", "status", "--json"]],
     "lake drop": [["lake", "drop", "--yes"]],

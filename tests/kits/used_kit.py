@@ -16,6 +16,7 @@ SPAN = ("--start", str(DAYS[0]), "--end", str(DAYS[-1]))
 
 ASKED: dict[str, tuple[str, ...]] = {
     "adopt": ("theirs", "--dry-run"),
+    "chain": ("SPY",),
     "export": ("T01", "--out", "out"),
     "lake drop": ("--yes",),
     "list": SPAN,

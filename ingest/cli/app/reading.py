@@ -268,6 +268,32 @@ def export(
 
 
 @app.command()
+def chain(
+    underlying: Annotated[
+        str,
+        typer.Argument(metavar="UNDERLYING", help="The root of its options: SPY, BRKB; SPY1 for adjusted contracts."),
+    ],
+    on: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="The session. (default: the newest stored one)"),
+    ] = None,
+    expiry: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Only contracts that expire on that day."),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each contract.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """List the options contracts of an underlying that traded in a session, from the stored files of options-day."""
+    from ingest.cli.commands.reading.chain import chain_command
+
+    days = (on.date() if on else None, expiry.date() if expiry else None)
+    raise typer.Exit(chain_command(underlying, *days, json, config))
+
+
+@app.command()
 def report(
     out: Annotated[
         Path | None,
