@@ -23,6 +23,7 @@ from ingest.lake.partitions import LakeFolder, Standing
 from ingest.lake.state import drop_lake, lake_state
 from ingest.lake.update import bring_lake_up_to_date
 from ingest.maintenance.pruning import Selection, remove_from
+from ingest.maintenance.status import status
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.reading import history as stored
@@ -122,6 +123,12 @@ def test_times_are_in_nanoseconds_utc(loopback_keys, tmp_path):
     assert kind == "INT64"
     assert "isAdjustedToUTC=1" in logical
     assert "NANOS" in logical
+
+
+def test_the_status_has_its_size(place):
+    found = {one.name: one for one in status(place.settings()).tiers}
+    assert found["lake"].files == 2
+    assert found["lake"].bytes == sum(path.stat().st_size for path in files(place).values())
 
 
 def test_a_run_with_nothing_new_writes_nothing(place):
