@@ -29,6 +29,9 @@ _READING = frozenset({"SELECT", "EXPLAIN", "MULTI"})
 _WRITING = frozenset({"analyze", "copy"})
 """EXPLAIN ANALYZE runs what it explains, and COPY writes files."""
 
+_BARE_RIGHT = re.compile(r"(?<![\"'\w.])right\b(?![\"']|\s*\(|\s+(outer\s+)?join\b)", re.IGNORECASE)
+"""The column of options, as it cannot be named in SQL."""
+
 _FOREIGN = re.compile("INTERVAL|BIGNUM|BIT\\b")
 """Types that polars does not have."""
 
@@ -86,7 +89,13 @@ def run(connection: "duckdb.DuckDBPyConnection", query: str, most: int | None = 
     except duckdb.InterruptException as error:
         raise KeyboardInterrupt from error
     except (duckdb.Error, pl.exceptions.PolarsError) as error:
-        raise UsageError(f"the query: {error}") from error
+        raise UsageError(f"the query: {error}{_about_right(error, query)}") from error
+
+
+def _about_right(error: Exception, query: str) -> str:
+    """What to do if the column `right` of options may be why a query cannot be parsed."""
+    is_why = type(error).__name__ == "ParserException" and _BARE_RIGHT.search(query)
+    return '\n\nThe column right needs quotes: "right". The bare word is part of RIGHT JOIN.' if is_why else ""
 
 
 def _answer(found: Any, most: int | None) -> Answer:

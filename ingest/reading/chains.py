@@ -9,7 +9,7 @@ from ingest.cache.cache import Cache
 from ingest.errors import NotFound, UsageError, printable
 from ingest.hints import call
 from ingest.market.catalogue import named
-from ingest.market.contracts import contract_of, contracts_of
+from ingest.market.contracts import contracts_of
 from ingest.market.patterns import is_pattern
 from ingest.reading import known, rows
 from ingest.reading.adjusting.freshness import calendar_of
@@ -56,8 +56,7 @@ def _contracts(cache: Cache, root: str, session: date) -> pl.DataFrame:
 
 
 def _suggested(cache: Cache, root: str, session: date) -> str:
-    contracts = map(contract_of, known.resolved(cache, ["*"], session, session))
-    roots = {contract.underlying for contract in contracts if contract}
+    roots = rows.session(cache, session)["underlying"].unique().drop_nulls().to_list()
     return known.did_you_mean(known.Spellings(roots).near(root))
 
 

@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from ingest.demo.files.files import files_of
 from ingest.demo.servers import loopback
+from ingest.errors import UsageError
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.contracts import CONTRACT, Contract, contract_of, contract_schema, with_contracts
 from ingest.market.patterns import covers, meant
@@ -139,6 +140,13 @@ class TestOfAStoredSession:
         query = f'SELECT underlying, "right", sum(volume) AS volume FROM {view} GROUP BY ALL ORDER BY ALL'
         told = day.group_by("underlying", "right").agg(pl.col("volume").sum()).sort("underlying", "right")
         assert_frame_equal(ask(place.settings(), query), told)
+
+    @pytest.mark.parametrize("query", ["SELECT right FROM {0}", "FROM {0} WHERE strike > 1 AND right = 'C'"])
+    def test_a_query_that_lacks_quotes_is_told_of_them(self, place, dataset, query):
+        from ingest.querying.asking import ask
+
+        with pytest.raises(UsageError, match=r'the query: Parser Error(.*\n)*.*needs quotes: "right"'):
+            ask(place.settings(), query.format(dataset.short.replace("-", "_")))
 
     def test_a_tracked_csv_is_enough_for_them(self, place, dataset):
         ticker = files_of(dataset, 30).always(DAY)[0]

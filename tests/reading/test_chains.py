@@ -141,7 +141,7 @@ def test_the_command_prints_a_row_a_contract(place, config):
     told = place.here("chain", "SPY", "--expiry", str(day))
     assert (told.code, told.err) == (0, "")
     heading, prices, header, *lines = told.out.splitlines()
-    assert heading == f"SPY on 2025-11-11: {count} contracts, expiring on {day}"
+    assert heading == f"SPY on 2025-11-11: {count} contracts, expiry {day}"
     assert prices == "prices in dollars, as traded; volume in contracts"
     assert header.split() == ["expiry", "dte", "strike", "right", *COLUMNS[-4:], "volume", "transactions"]
     assert len(lines) == count

@@ -43,9 +43,9 @@ def _show(console: Answers, rows: pl.DataFrame, most: int) -> None:
 
 def _heading(rows: pl.DataFrame) -> str:
     underlying, session = rows.select("underlying", "date").row(0)
-    expiries = rows["expiry"].unique().sort()
-    days = f"{expiries[0]}" if len(expiries) == 1 else f"{len(expiries)} days from {expiries[0]} to {expiries[-1]}"
-    return f"{underlying} on {session}: {counted(rows.height, 'contract')}, expiring on {days}"
+    days = rows["expiry"].unique().sort()
+    expiries = f"{len(days)} expiries, {days[0]} to {days[-1]}" if len(days) > 1 else f"expiry {days[0]}"
+    return f"{underlying} on {session}: {counted(rows.height, 'contract')}, {expiries}"
 
 
 def _cells(row: Mapping[str, Any]) -> Iterator[str]:
