@@ -23,8 +23,15 @@ _Check = Callable[[SessionRecord], bool]
 
 
 def rebuild(cache: Cache) -> str | None:
-    """Restore sessions from their parts if the manifest has none; returns the outcome in words. Raises CacheError."""
-    if cache.manifest.sessions.committed() or not (found := part_days(cache.parts)):
+    """Restore sessions from their parts if the manifest has none; returns the outcome in words. Raises CacheError.
+
+    Sessions that were pruned, and whose parts could not be removed yet, are not taken for lost ones.
+    """
+    if cache.manifest.sessions.committed():
+        return None
+    pruned = cache.manifest.replacements.pruning()
+    found = [day for day in part_days(cache.parts) if not (pruned and day < pruned)]
+    if not found:
         return None
     taken = take_up(cache, found)
     left = len(found) - len(taken)

@@ -312,3 +312,14 @@ def test_a_move_does_not_wait_for_a_prune_whose_objects_may_not_be_deleted(place
     assert place.here("prune", "--before", DAYS[2], "--yes").code == 5
     assert place.here("move", "--to", "local", "--yes").code == 0
     assert place.here("run", "--start", DAYS[2], "--end", DAYS[3], INGEST_CACHE__ARCHIVE="").code == 0
+
+
+def test_a_prune_of_all_sessions_that_may_not_be_deleted_is_not_undone(place, front, store):
+    place.run(*window(DAYS[:3]), tracked=TRACKED)
+    front.script = undeletable
+    assert place.here("prune", "--before", DAYS[4], "--yes").code == 5
+    assert place.run(*window(DAYS[4:6]), tracked=TRACKED).committed == DAYS[4:6]
+    assert len(parts_of(place)) == 2 * len(DAYS[4:6]), "the manifest was not taken for a lost one"
+    front.script = None
+    place.run(*window(DAYS[4:6]), tracked=TRACKED)
+    assert not [one.name for one in store.listing() if any(str(day) in one.name for day in DAYS[:3])]
