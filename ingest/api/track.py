@@ -14,6 +14,7 @@ from ingest.market.catalogue import STOCKS_DAY, named, of_tickers
 from ingest.market.datasets import Dataset
 from ingest.settings import arguments
 from ingest.settings.arguments import parse_file
+from ingest.settings.lists import is_reference
 from ingest.tracked import lists
 from ingest.tracked.lists import TrackedTicker
 
@@ -24,7 +25,7 @@ def add(
     list_file: Path | str | None = None,
     config: Path | str | None = None,
 ) -> tuple[TrackedTicker, ...]:
-    """Add tickers, or patterns ("X:*-USD", "O:SPY"), to a list; their CSVs are made from what is stored.
+    """Add tickers, patterns ("X:*-USD", "O:SPY") or "@top:500" to a list; their CSVs are made from what is stored.
 
     Returns what is stored for each. Those that are in the list already stay where they are. `dataset` is the one of the
     tickers' prefix by default, `list_file` the first list of the dataset in the settings; it is made if it does not
@@ -66,7 +67,7 @@ def list(dataset: str = STOCKS_DAY.short, config: Path | str | None = None) -> t
 
 
 def _dataset(name: str | None, tickers: Iterable[str]) -> Dataset:
-    return named(name) if name else of_tickers(tickers)
+    return named(name) if name else of_tickers(one for one in tickers if not is_reference(one))
 
 
 def _silent(message: str) -> None:

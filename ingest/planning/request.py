@@ -8,6 +8,7 @@ from typing import Any
 
 from ingest import events
 from ingest.errors import UsageError, WrongArgument
+from ingest.lake.top import Top, top_tickers
 from ingest.market.calendars import today
 from ingest.market.catalogue import STOCKS_DAY, foreign_tickers, named
 from ingest.market.datasets import Dataset
@@ -90,11 +91,12 @@ def request_of(flags: Flags, settings: Settings, sink: events.Sink, dataset: Dat
     window = _window(flags, settings, dataset)
     optional = () if flags.lists else settings.lists_of(dataset)
     lists = tracked(dataset.csv_name, optional, extra=settings.tickers_of(dataset), required=flags.lists)
-    for notice in _notices(lists, settings, dataset):
+    top = top_tickers(settings, dataset, lists.top)
+    for notice in (*_notices(lists, settings, dataset), *_of_top(top)):
         sink(notice)
     return Request(
         window=window,
-        tracked=frozenset(lists.tickers) - frozenset(lists.unnameable),
+        tracked=frozenset(lists.tickers).union(top.tickers) - frozenset(lists.unnameable),
         refresh=flags.refresh,
         max_files=flags.max_files,
         max_bytes=_size(flags.max_bytes),
@@ -149,8 +151,13 @@ def _notices(lists: TrackedLists, settings: Settings, dataset: Dataset) -> Itera
         yield events.Notice(f"{ticker[:40]}… is too long for a file name: archived only", "warning")
     if strange := foreign_tickers(dataset, lists.tickers):
         yield events.Notice(f"{some(strange)}: all tickers of {dataset.short} begin with {dataset.sigil}", "warning")
-    if not lists.tickers:
+    if lists.empty:
         yield _untracked(settings, dataset)
+
+
+def _of_top(top: Top) -> Iterable[events.Notice]:
+    if top.notice:
+        yield events.Notice(top.notice, "warning" if top.is_warning else "info")
 
 
 def _untracked(settings: Settings, dataset: Dataset) -> events.Notice:

@@ -7,6 +7,7 @@ from datetime import date
 import polars as pl
 
 from ingest import events
+from ingest.lake import top
 from ingest.market.adjust import Adjust
 from ingest.market.catalogue import bars_of, days_of, named, of_tickers
 from ingest.market.datasets import Dataset
@@ -85,11 +86,13 @@ def selected_rows(settings: Settings, query: Selection, on_event: events.Sink) -
 
 
 def followed(settings: Settings, dataset: Dataset) -> Sequence[str]:
-    """The tickers and patterns on a dataset's lists; those of the market's days if it has none.
+    """The tickers and patterns that a dataset's lists stand for now; those of the market's days if it has none.
 
     Raises UsageError for an invalid list.
     """
     for one in (dataset, days_of(dataset)):
-        if one and (names := tracked(one.csv_name, settings.lists_of(one), extra=settings.tickers_of(one)).tickers):
-            return names
+        if one and (lists := tracked(one.csv_name, settings.lists_of(one), extra=settings.tickers_of(one))).top:
+            return sorted(top.followed(settings, one, lists))
+        if one and lists.tickers:
+            return lists.tickers
     return ()

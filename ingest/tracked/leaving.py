@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.cache.cache import Cache
-from ingest.files import durable, opening
+from ingest.files import durable
+from ingest.lake.top import followed
 from ingest.market.datasets import Dataset
-from ingest.market.patterns import covered, meant
+from ingest.market.patterns import covered
 from ingest.settings import Settings
-from ingest.settings.lists import read_list, tracked
+from ingest.settings.lists import meaning, tracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,11 @@ def leaving(settings: Settings, dataset: Dataset, file: Path, tickers: Collectio
 
 def gone_with(cache: Cache, settings: Settings, file: Path, tickers: Collection[str]) -> list[str]:
     """Tickers among these names, or that match one, which no list covers once these have left that list."""
-    staying = frozenset(_without(settings, cache.dataset, file, tickers))
-    mine = covered(frozenset(meant(tickers)), frozenset(cache.manifest.csvs.states()))
-    return sorted(mine - covered(staying, mine))
+    lists, extra = settings.lists_of(cache.dataset), settings.tickers_of(cache.dataset)
+    staying = tracked(cache.dataset.csv_name, lists, extra=extra, without=(file, tickers))
+    going = followed(settings, cache.dataset, meaning(file, tickers))
+    mine = covered(going, frozenset(cache.manifest.csvs.states()))
+    return sorted(mine - covered(followed(settings, cache.dataset, staying), mine))
 
 
 def remove_csvs(cache: Cache, tickers: Iterable[str]) -> None:
@@ -58,14 +61,3 @@ def remove_csvs(cache: Cache, tickers: Iterable[str]) -> None:
             cache.csvs.drop(ticker)
         durable.sync_folder(cache.csvs.path)
         cache.manifest.csvs.drop(gone)
-
-
-def _without(settings: Settings, dataset: Dataset, file: Path, tickers: Collection[str]) -> Iterable[str]:
-    """All names of a dataset's lists except for these of one list."""
-    lists = settings.lists_of(dataset)
-    others = [path for path in lists if path != file]
-    yield from tracked(dataset.csv_name, others, extra=settings.tickers_of(dataset)).tickers
-    if file in lists:
-        with durable.translated("look at", file):
-            there = opening.is_there(file.resolve())
-        yield from meant(set(read_list(file)) - set(tickers)) if there else ()

@@ -1,8 +1,8 @@
 """Changes the lists of tracked tickers, and updates the tracked CSVs at once, without the network."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -14,11 +14,20 @@ from ingest.cache.manifest.records import Projection
 from ingest.errors import UsageError
 from ingest.files import durable, opening, rewriting
 from ingest.hints import Option
+from ingest.lake.top import followed, top_tickers
 from ingest.market.catalogue import foreign_tickers
 from ingest.market.datasets import Dataset
-from ingest.market.patterns import covers, is_pattern, matching, meant, patterns_in, written
+from ingest.market.patterns import covered, covers, is_pattern, matching, patterns_in, written
 from ingest.settings import Settings
-from ingest.settings.lists import check_names, read_list, tracked
+from ingest.settings.lists import (
+    TrackedLists,
+    check_names,
+    check_reference,
+    is_reference,
+    meaning,
+    read_list,
+    tracked,
+)
 from ingest.tracked import expand
 from ingest.tracked.leaving import gone_with, remove_csvs
 from ingest.tracked.update import Say, bring_up_to_date
@@ -29,7 +38,8 @@ class TrackedTicker:
     """What is stored for a tracked ticker: the rows of its CSV, their first and last date, and sessions without it.
 
     `lacking` counts sessions that were stored with only the tracked tickers while this one was not in the lists. For a
-    pattern, `matches` counts the matching tickers, and `rows` the rows of all their CSVs.
+    pattern, `matches` counts the matching tickers, and `rows` the rows of all their CSVs; for `@top:500` likewise those
+    that it stands for now.
     """
 
     ticker: str
@@ -65,26 +75,27 @@ def add(
     `say` gets messages about other changes to the CSVs. Raises UsageError for an invalid ticker or one too long for a
     file name, CacheLocked or CacheError.
     """
-    _check(dataset, tickers)
+    _check(dataset, file, tickers)
     _present(file)  # an invalid list is an error before anything is touched
     with lock.hold(settings.cache.root):
         present = _present(file)
         new = [ticker for ticker in dict.fromkeys(tickers) if ticker not in present]
         _rewrite(file, lambda text: _appended(text, new))
-        return new, _projected(settings, dataset, tickers, say)
+        return new, _projected(settings, dataset, meaning(file, tickers), say)
 
 
-def newest_matches(settings: Settings, dataset: Dataset, tickers: Collection[str]) -> int | None:
+def newest_matches(settings: Settings, dataset: Dataset, lists: TrackedLists) -> int | None:
     """How many tickers of the newest stored session would get a CSV by these patterns, and have none yet.
 
-    None if there are patterns, but no session is stored. Raises CacheError.
+    Those that `@top:500` stands for now are counted, too. None if there are patterns, but no session is stored. Raises
+    CacheError.
     """
-    patterns = patterns_in(meant(tickers))
-    if not patterns:
+    patterns, top = patterns_in(lists.tickers), _top(settings, dataset, lists).tickers
+    if not (patterns or top):
         return 0
     with Cache.read(settings, dataset) as cache:
         newest = cache.manifest.sessions.committed()[-1:]
-        found = [expand.found_in(cache, one, patterns) for one in cache.manifest.sessions.parts(newest)]
+        found = [top.union(expand.found_in(cache, one, patterns)) for one in cache.manifest.sessions.parts(newest)]
         have = {row.ticker for row in cache.manifest.csvs.active()}
     return len(found[0] - have) if found else None
 
@@ -100,27 +111,41 @@ def remove_tickers(
     read_list(file)
     with lock.hold(settings.cache.root):
         present = set(read_list(file))
+        going = _going(settings, dataset, file, tickers) if delete else []
         _rewrite(file, lambda text: _without(text, set(tickers)))
-        _projected(settings, dataset, tickers, say)
-        if delete and opening.is_there(settings.manifest_path):
+        _projected(settings, dataset, TrackedLists(), say)
+        if going:
             with for_writing(settings, dataset) as cache:
-                remove_csvs(cache, gone_with(cache, settings, file, tickers))
+                remove_csvs(cache, going)
     return [ticker for ticker in dict.fromkeys(tickers) if ticker in present]
 
 
 def held(settings: Settings, dataset: Dataset) -> list[TrackedTicker]:
     """What is stored for the tickers and patterns of a dataset's lists. Raises UsageError and CacheError."""
-    names = _listed(settings, dataset)
+    lists = _listed(settings, dataset)
+    top = _top(settings, dataset, lists)
     with Cache.read(settings, dataset) as cache:
-        return _held(cache.manifest, names)
+        return [*_held(cache.manifest, lists.tickers), *_held_of_top(cache.manifest, top)]
 
 
-def _listed(settings: Settings, dataset: Dataset) -> Sequence[str]:
-    return tracked(dataset.csv_name, settings.lists_of(dataset), extra=settings.tickers_of(dataset)).tickers
+def _listed(settings: Settings, dataset: Dataset) -> TrackedLists:
+    return tracked(dataset.csv_name, settings.lists_of(dataset), extra=settings.tickers_of(dataset))
 
 
-def _check(dataset: Dataset, tickers: Sequence[str]) -> None:
-    check_names(tickers)
+def _going(settings: Settings, dataset: Dataset, file: Path, tickers: Collection[str]) -> Sequence[str]:
+    """Tickers whose CSVs nobody follows once these names have left a list."""
+    with Cache.read(settings, dataset) as cache:
+        return gone_with(cache, settings, file, tickers)
+
+
+def _check(dataset: Dataset, file: Path, names: Sequence[str]) -> None:
+    check_names(names)
+    for one in filter(is_reference, names):
+        check_reference(one, "tickers")
+    whole = meaning(file, names)
+    tickers = [one for one in names if not is_reference(one)]
+    if whole.top and not dataset.has_volume:
+        raise UsageError(f"@top:{whole.top}: {dataset.short} has no volume")
     if strange := foreign_tickers(dataset, tickers):
         raise UsageError(f"{strange[0]!r}: all tickers of {dataset.short} begin with {dataset.sigil}")
     if comments := [ticker for ticker in tickers if "#" in ticker]:
@@ -146,15 +171,38 @@ def _rewrite(file: Path, change: Callable[[str], str]) -> None:
         rewriting.rewrite(file, changed.encode())
 
 
-def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str], say: Say) -> list[TrackedTicker]:
+def _projected(settings: Settings, dataset: Dataset, asked: TrackedLists, say: Say) -> list[TrackedTicker]:
+    """Bring the CSVs up to date with the lists; returns what is stored for the names that are asked for."""
     with durable.translated("look for", settings.manifest_path):
         is_new = not opening.is_there(settings.manifest_path)
     if is_new:
-        return [TrackedTicker(ticker, 0, None, None, 0) for ticker in tickers]
-    names = _listed(settings, dataset)
+        top = [TrackedTicker(f"@top:{asked.top}", 0, None, None, 0, matches=0)] if asked.top else []
+        return [*(TrackedTicker(written(name), 0, None, None, 0) for name in asked.tickers), *top]
+    names = followed(settings, dataset, _listed(settings, dataset))
+    of_top = _top(settings, dataset, asked)
     with for_writing(settings, dataset) as cache:
         bring_up_to_date(cache, settings, names, say)
-        return _held(cache.manifest, meant(tickers))
+        return [*_held(cache.manifest, asked.tickers), *_held_of_top(cache.manifest, of_top)]
+
+
+@dataclass(frozen=True, slots=True)
+class _OfTop:
+    """A line `@top:500`, and the tickers that it stands for now."""
+
+    count: int
+    tickers: frozenset[str]
+
+
+def _top(settings: Settings, dataset: Dataset, lists: TrackedLists) -> _OfTop:
+    return _OfTop(lists.top, frozenset(top_tickers(settings, dataset, lists.top).tickers))
+
+
+def _held_of_top(manifest: Manifest, top: _OfTop) -> Iterator[TrackedTicker]:
+    """What is stored for the tickers of a line `@top:500`, all together; nothing if there is none."""
+    if top.count:
+        known = manifest.csvs.states(top.tickers)
+        lacking = [one for one in _partial(manifest.sessions.all()) if top.tickers - covered(one.tracked, top.tickers)]
+        yield replace(_told(f"@top:{top.count}", list(known.values()), lacking), matches=len(top.tickers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +240,18 @@ def _meant(name: str, known: Mapping[str, Projection], ordered: Sequence[str]) -
 
 def _one(name: str, rows: Sequence[Projection], partial: Sequence[_Partial]) -> TrackedTicker:
     lacking = [one for one in partial if not covers(one.tracked, name)]
+    return replace(_told(written(name), rows, lacking), matches=len(rows) if is_pattern(name) else None)
+
+
+def _told(name: str, rows: Sequence[Projection], lacking: Sequence[_Partial]) -> TrackedTicker:
     return TrackedTicker(
-        ticker=written(name),
+        ticker=name,
         rows=sum(row.rows or 0 for row in rows),
         first=min((row.first for row in rows if row.first), default=None),
         last=max((row.last for row in rows if row.last), default=None),
         lacking=sum(one.count for one in lacking),
         lacking_first=min((one.first for one in lacking), default=None),
         lacking_last=max((one.last for one in lacking), default=None),
-        matches=len(rows) if is_pattern(name) else None,
     )
 
 

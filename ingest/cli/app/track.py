@@ -25,7 +25,7 @@ def track_add(
     yes: Many = False,
     config: Config = None,
 ) -> None:
-    """Add tickers, or patterns ("X:*-USD", O:SPY), to a list; their CSVs are made from what is stored."""
+    """Add tickers, patterns ("X:*-USD", O:SPY) or @top:500 to a list; their CSVs are made from what is stored."""
     from ingest.cli.commands.track import add_command
 
     raise typer.Exit(Deed(add_command(dataset, tickers, list_file, config, yes)))

@@ -20,7 +20,7 @@ from ingest.market.patterns import some
 from ingest.planning.request import datasets_asked
 from ingest.reading.known import Spellings, did_you_mean, suggestions
 from ingest.settings import Settings
-from ingest.settings.lists import read_list
+from ingest.settings.lists import TrackedLists, is_reference, meaning, read_list, read_whole
 from ingest.tracked import lists as tracking
 from ingest.tracked.leaving import Leaving, leaving
 from ingest.tracked.lists import TrackedTicker
@@ -55,7 +55,7 @@ def add_command(
     file = tracking.chosen_list(chosen, kind, file)
     agree_on_place(chosen, agreed=yes)
     if not yes:
-        _confirm_many(chosen, kind, tickers)
+        _confirm_many(chosen, kind, meaning(file, tickers))
     console = Answers()
     new, found = tracking.add(chosen, kind, file, tickers, console.print)
     console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} already there.")
@@ -75,22 +75,22 @@ def _meant(chosen: Settings, dataset: Dataset, tickers: Sequence[str]) -> Mappin
         return suggestions(cache, tickers)
 
 
-def _confirm_many(chosen: Settings, dataset: Dataset, tickers: Sequence[str]) -> None:
+def _confirm_many(chosen: Settings, dataset: Dataset, lists: TrackedLists) -> None:
     """Raise UsageError unless patterns match few tickers, or the user agrees to many CSVs."""
-    count = tracking.newest_matches(chosen, dataset, tickers)
-    if every := [ticker for ticker in tickers if not ticker.strip("*?")] if count is None else []:
+    count = tracking.newest_matches(chosen, dataset, lists)
+    if every := [ticker for ticker in lists.tickers if not ticker.strip("*?")] if count is None else []:
         told = f"{every[0]} matches every ticker, and each would get a CSV"
     elif (count or 0) < _MANY:
         return
     else:
         told = f"{count:,} tickers of the newest stored session match and have no CSV yet: each would get one"
-    if not agreed(f"{told}. Add {'it' if len(tickers) == 1 else 'them'}?"):
+    if not agreed(f"{told}. Add {'it' if len(lists.tickers) + bool(lists.top) == 1 else 'them'}?"):
         raise UsageError(f"{told}. Nothing was added", Option("yes", True, "to add it"))
 
 
 def import_command(dataset: str | None, source: Path, file: Path | None, config: Path | None, yes: bool = False) -> int:
-    """Add all tickers of another list; returns the exit code. Raises IngestError."""
-    return add_command(dataset, read_list(source), file, config, yes)
+    """Add all tickers of another list, and of those that it includes; returns the exit code. Raises IngestError."""
+    return add_command(dataset, read_whole(source), file, config, yes)
 
 
 def remove_command(
@@ -157,7 +157,7 @@ def list_command(datasets: Sequence[str], as_json: bool, config: Path | None) ->
 
 
 def _dataset(name: str | None, tickers: Iterable[str]) -> Dataset:
-    return named(name) if name else of_tickers(tickers)
+    return named(name) if name else of_tickers(one for one in tickers if not is_reference(one))
 
 
 def _show(heading: str, found: Sequence[TrackedTicker]) -> None:
@@ -183,12 +183,16 @@ def _counted(found: Sequence[TrackedTicker]) -> str:
     names = [one for one in found if one.matches is None]
     if len(names) == len(found):
         return f"{counted(len(found), 'ticker')} tracked."
-    patterns = counted(len(found) - len(names), "pattern")
-    return f"{counted(len(names), 'ticker')} tracked by name, and all that match {patterns}."
+    tops = [f"the {one.matches or 0:,} most traded" for one in found if is_reference(one.ticker)]
+    patterns = len(found) - len(names) - len(tops)
+    others = [f"all that match {counted(patterns, 'pattern')}", *tops] if patterns else tops
+    return f"{counted(len(names), 'ticker')} tracked by name, and {' and '.join(others)}."
 
 
 def _name(one: TrackedTicker) -> str:
-    return one.ticker if one.matches is None else f"{one.ticker} ({one.matches:,} match)"
+    if one.matches is None:
+        return one.ticker
+    return f"{one.ticker} ({one.matches:,} {'now' if is_reference(one.ticker) else 'match'})"
 
 
 def _history(one: TrackedTicker, flag: str) -> str:

@@ -12,6 +12,7 @@ from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, size
 from ingest.errors import UsageError
 from ingest.hints import Option
+from ingest.lake.top import followed
 from ingest.maintenance.pruning import Prunable, Selection, is_unfinished, prunable, remove_from, window_reaching
 from ingest.maintenance.status import asked_or_held
 from ingest.market.datasets import Dataset
@@ -59,7 +60,7 @@ def prune_command(
 
 
 def _names(chosen: Settings, dataset: Dataset) -> Sequence[str]:
-    return _lists(chosen, dataset).tickers
+    return sorted(followed(chosen, dataset, _lists(chosen, dataset)))
 
 
 def _lists(chosen: Settings, dataset: Dataset) -> TrackedLists:
