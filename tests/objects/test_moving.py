@@ -5,7 +5,9 @@ import hashlib
 import json
 import shutil
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -171,6 +173,22 @@ def test_a_place_that_has_only_another_name_loses_nothing(local, there, store, b
     assert renamed.move().copied.parts == PARTS
     after_the_grace(renamed)
     assert {one.why != "" for one in renamed.move().cleared} == {True}
+    assert renamed.seen() == before
+
+
+@LONG
+def test_a_store_that_answers_only_to_another_name_is_read_there(local, there, store, before, monkeypatch):
+    tune(monkeypatch, store_waited_s=1.0)
+    alias = replace(store, endpoint=store.endpoint.replace("127.0.0.1", "localhost"))
+    there.move()
+    with closing(sqlite3.connect(local.root / "manifest.sqlite")) as db, db:
+        db.execute("UPDATE place SET endpoint = 'http://127.0.0.1:9'")
+    renamed = local.at(alias)
+    assert renamed.here("status").code == 2
+    assert renamed.here("move", "-n").code == 0
+    done = renamed.move()
+    assert (done.is_done, done.copied.parts, done.cleared) == (True, PARTS, ())
+    assert len(parts_in(store)) == PARTS
     assert renamed.seen() == before
 
 

@@ -63,14 +63,16 @@ class Mover:
     leave_damaged: bool = False
     source: Place = field(init=False)
     tiers: tuple[Tier, ...] = field(init=False)
+    _reached: Place = field(init=False)
+    """Where the source is read: under the target's name, if it is the same store and no longer answers to its own."""
 
     def __post_init__(self) -> None:
-        self.source = source_of(self.settings, self.manifest)
+        self.source = self._reached = source_of(self.settings, self.manifest)
         self.tiers = self.source.differing(self.target)
 
     @property
     def _from(self) -> Settings:
-        return self.source.chosen(self.settings)
+        return self._reached.chosen(self.settings)
 
     def pieces(self) -> list[Piece]:
         """The parts to move. Raises CacheError."""
@@ -81,12 +83,19 @@ class Mover:
 
         Raises CacheError; OtherWriter if another cache writes to one of the places.
         """
-        for place in (self.source, self.target) if self.tiers else ():
-            if place.url:
-                bucket = Bucket.of(place.chosen(self.settings))
-                next(bucket.listing(self.tiers[0]), None)  # a missing bucket has no such object, either
-                with self._named(place):
-                    Guarding(bucket, self.manifest.identity).compare()
+        if not self.tiers:
+            return
+        if self.source.url:
+            with self._perhaps_renamed():
+                self._look_at(self.source)
+        if self.target.url:
+            self._look_at(self.target)
+
+    def _look_at(self, place: Place) -> None:
+        bucket = Bucket.of(place.chosen(self.settings))
+        next(bucket.listing(self.tiers[0]), None)  # a missing bucket has no such object, either
+        with self._named(place):
+            Guarding(bucket, self.manifest.identity).compare()
 
     def move(self, report: Report, stop: Callable[[], bool]) -> Moved:
         """Move all parts. Raises CacheError; OtherWriter if another cache writes to one of the places."""
@@ -109,12 +118,31 @@ class Mover:
     def _compare(self) -> None:
         """See that no other machine writes to either place, and become the writer of the target."""
         if self.source.url:
-            self._writer(self.source).compare()
+            with self._perhaps_renamed():
+                self._writer(self.source).compare()
         if self.tiers and self.target.url:
             writer = self._writer(self.target)
             with self._named(self.target):
                 writer.compare()
                 writer.claim()
+
+    @contextmanager
+    def _perhaps_renamed(self) -> Iterator[None]:
+        """If the source does not answer, and the target is that store under another name, it is read there.
+
+        It is if its `ingest.json` names this manifest; each part is still looked for, and compared. What does not
+        answer has nothing to be removed.
+        """
+        try:
+            yield
+        except StoreUnavailable:
+            if self.target.url != self.source.url or not self._guards(self.target):
+                raise
+            self._reached, self.keep = self.target, True
+
+    def _guards(self, place: Place) -> bool:
+        """Whether this manifest is the writer of a place. Raises CacheError; OtherWriter if another one is."""
+        return Guarding(Bucket.of(place.chosen(self.settings)), self.manifest.identity).compare() is not None
 
     @contextmanager
     def _named(self, place: Place) -> Iterator[None]:
