@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ingest.errors import CacheError, SourceError
+from ingest.errors import CacheError, OtherWriter, SourceError
 from ingest.hints import Hint
 
 
@@ -33,6 +33,12 @@ class CacheCheck(Check):
     """A check of the cache, or of the object store of its parts."""
 
     exit_code: ClassVar[int] = CacheError.exit_code
+
+
+class WriterCheck(Check):
+    """A check of who writes to the object store of the parts."""
+
+    exit_code: ClassVar[int] = OtherWriter.exit_code
 
 
 Report = Callable[[Check], None]

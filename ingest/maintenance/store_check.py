@@ -6,9 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+from ingest.cache.manifest import Manifest
 from ingest.cache.objects.bucket import Bucket, Stored
-from ingest.errors import CacheError, IngestError, Superseded
-from ingest.maintenance.checked import CacheCheck, Check
+from ingest.cache.objects.writing.guard import Guarding
+from ingest.errors import CacheError, IngestError, OtherWriter, Superseded
+from ingest.maintenance.checked import CacheCheck, Check, WriterCheck
+from ingest.market.catalogue import STOCKS_DAY
 from ingest.settings import Settings
 
 _FOLDER = "check"
@@ -39,7 +42,19 @@ def store_checks(settings: Settings) -> list[Check]:
     except IngestError as error:
         return [CacheCheck("store", False, error.message, "see [cache] archive and [store]", hints=error.hints)]
     reached = CacheCheck("store", True, f"{bucket.url}, {(time.monotonic() - began) * 1e3:.0f} ms")
-    return [reached, *_Trial(bucket).checks()]
+    return [reached, _writer(settings, bucket), *_Trial(bucket).checks()]
+
+
+def _writer(settings: Settings, bucket: Bucket) -> Check:
+    """Whether this cache may write there."""
+    try:
+        with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+            guard = Guarding(bucket, manifest.identity).compare()
+    except OtherWriter as error:
+        return WriterCheck("writer", False, error.message, hints=error.hints)
+    except CacheError as error:
+        return CacheCheck("writer", False, error.message, hints=error.hints)
+    return CacheCheck("writer", True, f"this cache, since {guard.since}" if guard else "nobody yet")
 
 
 class _Trial:

@@ -11,15 +11,18 @@ from store_faults import in_front_of, kind_of, one_in
 from store_kit import keys_in_environment, place
 from tuning_kit import tune
 
+from ingest.cache.manifest import Manifest
 from ingest.cache.objects.bucket import Bucket
+from ingest.cache.objects.writing.guard import Guarding
 from ingest.demo.servers import loopback
 from ingest.demo.servers.faults import Headers, Status
 from ingest.demo.servers.seaweed import identity
 from ingest.maintenance.store_check import store_checks
+from ingest.market.catalogue import STOCKS_DAY
 from ingest.settings import CacheSettings, Settings
 from ingest.settings.sections.store import Store
 
-NAMES = ["store", "create", "again", "swap", "range", "list", "time", "remove"]
+NAMES = ["store", "writer", "create", "again", "swap", "range", "list", "time", "remove"]
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +91,15 @@ def test_keys_that_may_not_write(seaweed, store, monkeypatch):
     assert failing(found) == ["create", "remove"]
     assert "AccessDenied" in found["create"].found
     assert "read, write and delete" in found["create"].advice
+
+
+def test_a_place_to_which_another_cache_writes_is_named_as_a_run_would(store, tmp_path):
+    with Manifest.open(tmp_path / "other.sqlite", STOCKS_DAY.name) as manifest:
+        Guarding(store, manifest.identity).claim()
+    found = tried(store)
+    assert failing(found) == ["writer"]
+    assert "belongs to another cache" in found["writer"].found
+    assert found["writer"].exit_code == 6
 
 
 def test_no_server(store, monkeypatch):
