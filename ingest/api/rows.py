@@ -124,9 +124,9 @@ def scan(
     """A lazy frame of all stored rows from `start` to `end`, both inclusive, as traded, with the columns of `day`.
 
     Collecting it returns them sorted by date, ticker and time. Sessions without a file are left out;
-    `sources=("massive", "yahoo")` adds the few tickers that are stored for them from Yahoo. Filters on date and ticker
-    limit what is read; filters on time do not. Collecting raises CacheError, and warns about sessions stored without
-    wanted tickers ([archive] save_others), unless both sources are named.
+    `sources=("massive", "yahoo")` adds the few tickers that are stored for them from Yahoo. Filters on date, ticker
+    and underlying limit what is read; filters on time do not. Collecting raises CacheError, and warns about sessions
+    stored without wanted tickers ([archive] save_others), unless both sources are named.
     """
     from ingest.reading import history as stored
 

@@ -13,9 +13,10 @@ from ingest.cache.cache import Cache
 from ingest.errors import warn
 from ingest.hints import Value, call
 from ingest.lake.reading import together
+from ingest.market.contracts import contracts_of
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covers, some
-from ingest.reading import rows
+from ingest.reading import known, rows
 from ingest.settings import Settings
 
 
@@ -33,8 +34,8 @@ class Scanned:
 def lazy_rows(what: Scanned) -> pl.LazyFrame:
     """Raw rows of all tickers as `rows.rows_schema`, read when collected.
 
-    Only sessions that pass a filter on `date` are read, and of these, if a filter names tickers (`==`, `is_in`), only
-    the gzip members that may contain them. Warns about sessions that were stored without wanted tickers.
+    Only sessions that pass a filter on `date` are read, and of these, if a filter names tickers or underlyings (`==`,
+    `is_in`), only the gzip members that may contain them. Warns about sessions that were stored without wanted tickers.
     """
 
     def source(
@@ -75,8 +76,8 @@ def _frames(what: Scanned, wish: "Pushdown", batch: int, columns: frozenset[str]
         days = wish.passing([day for day in rows.sessions(cache, what.sources) if what.start <= day <= what.end])
         for now in _batches(cache, days, batch, wish):
             if what.sources != rows.SOURCES:  # both sources: the caller asked for whatever is stored
-                warn_of_partial(cache, now, wish.tickers, what.settings.run.datasets)
-            yield rows.on(cache, now, wish.tickers, what.sources, columns)
+                warn_of_partial(cache, now, wish.names, what.settings.run.datasets)
+            yield rows.on(cache, now, wish.tickers_on(cache, now), what.sources, columns)
 
 
 _IN_LAKE = 16
@@ -113,10 +114,23 @@ def warn_of_partial(
 
 @dataclass(frozen=True, slots=True)
 class Pushdown:
-    """What a filter requires of dates (an expression on them only) and tickers (None: all)."""
+    """What a filter requires of dates (an expression on them only), tickers and underlyings (None: all)."""
 
     dates: pl.Expr | None
     tickers: frozenset[str] | None
+    underlyings: frozenset[str] | None = None
+
+    @property
+    def names(self) -> Collection[str] | None:
+        """Tickers, or patterns of all contracts of the underlyings; None for all."""
+        if self.tickers is not None or self.underlyings is None:
+            return self.tickers
+        return sorted(map(contracts_of, self.underlyings))
+
+    def tickers_on(self, cache: Cache, days: Sequence[date]) -> Collection[str] | None:
+        """The tickers to read on these days (ascending); None for all. Raises CacheError."""
+        names = self.names
+        return names if names is self.tickers else known.resolved(cache, list(names or ()), days[0], days[-1])
 
     def passing(self, days: Sequence[date]) -> Sequence[date]:
         """The days that pass."""
@@ -129,8 +143,12 @@ def pushdown_of(predicate: pl.Expr | None) -> Pushdown:
     """The limits on dates and tickers in a filter, from those of its terms that are joined by `&`."""
     parts = [] if predicate is None else list(_conjuncts(predicate))
     dates = [part for part in parts if set(part.meta.root_names()) == {"date"}]
-    named = [found for part in parts if (found := _tickers(part)) is not None]
-    return Pushdown(reduce(and_, dates) if dates else None, frozenset.intersection(*named) if named else None)
+    return Pushdown(reduce(and_, dates) if dates else None, _all_of(parts, "ticker"), _all_of(parts, "underlying"))
+
+
+def _all_of(parts: Sequence[pl.Expr], column: str) -> frozenset[str] | None:
+    named = [found for part in parts if (found := _named(part, column)) is not None]
+    return frozenset.intersection(*named) if named else None
 
 
 def _conjuncts(expr: pl.Expr) -> Iterator[pl.Expr]:
@@ -142,11 +160,11 @@ def _conjuncts(expr: pl.Expr) -> Iterator[pl.Expr]:
         yield expr
 
 
-def _tickers(expr: pl.Expr) -> frozenset[str] | None:
-    """The tickers that `ticker == …` or `ticker.is_in(…)` name; None for anything else."""
-    if expr.meta.root_names() != ["ticker"]:
+def _named(expr: pl.Expr, name: str) -> frozenset[str] | None:
+    """The values that `name == …` or `name.is_in(…)` name; None for anything else."""
+    if expr.meta.root_names() != [name]:
         return None
-    column = pl.col("ticker")
+    column = pl.col(name)
     for operand in expr.meta.pop():
         if operand.meta.root_names():
             continue

@@ -17,6 +17,7 @@ from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.contracts import CONTRACT, Contract, contract_of, contract_schema, with_contracts
 from ingest.market.patterns import covers, meant
 from ingest.reading import history as stored
+from ingest.reading import rows
 from ingest.reading.adjusting.actions import HistoryQuery
 
 OPTIONS, MINUTES = CATALOGUE["options-day"], CATALOGUE["options-minute"]
@@ -126,6 +127,22 @@ class TestOfAStoredSession:
         assert self.history(place, few).columns == [*(n for n in day.columns if n not in (*CONTRACT, "transactions"))]
         asked = self.history(place, few, ["ticker", *CONTRACT])
         assert asked.equals(day.filter(pl.col("ticker").is_in(few)).select("ticker", *CONTRACT))
+
+    @pytest.mark.parametrize("names", [["SPY"], ["SPY", "NVDA1", "NOPE"]], ids=" ".join)
+    def test_a_filter_on_underlyings_reads_only_their_contracts(self, place, dataset, names, monkeypatch):
+        whole, asked = stored.day_rows(place.settings(), dataset, DAY), []
+        monkeypatch.setattr(rows, "on", lambda *given, on=rows.on: asked.append(given[2]) or on(*given))
+        lazy, there = stored.scan(place.settings(), dataset, None, None), set(whole["underlying"]).intersection(names)
+        wanted = pl.col("underlying").is_in(names) & (pl.col("right") == "C")
+        assert_frame_equal(lazy.filter(wanted).collect(), whole.filter(wanted))
+        assert {contract_of(ticker).underlying for ticker in asked.pop()} == there
+        for name in names:
+            assert_frame_equal(lazy.filter(underlying=name).collect(), whole.filter(underlying=name))
+            assert {contract_of(ticker).underlying for ticker in asked.pop()} == there & {name}
+        assert lazy.filter((pl.col("underlying") == "SPY") | (pl.col("right") == "P")).collect().height
+        assert asked == [None]
+        for nothing in (pl.col("underlying") == "S*", pl.col("underlying").is_in([]), pl.col("underlying") == ""):
+            assert lazy.filter(nothing).collect().is_empty()
 
     def history(self, place, tickers, columns=None):
         return stored.history(place.settings(), place.dataset, HistoryQuery(tickers, columns=columns, fetch=False))
