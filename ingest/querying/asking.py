@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from ingest.errors import warn
-from ingest.hints import call
+from ingest.hints import Message, call
 from ingest.market.patterns import some
 from ingest.querying.connection import Answer, connect, mentioned, run
 from ingest.querying.views import View, views
@@ -27,11 +27,20 @@ class Asking:
     views: Sequence[View]
     connection: "duckdb.DuckDBPyConnection"
     stop: Event
+    told: list[str | Message] = field(default_factory=list)
+    """What adjusted views have left out, which is said once the query has ended."""
 
     def answer(self, query: str, most: int | None = None) -> Answer:
-        """The answer to a query that only reads, as `run` gives it. Ctrl-C ends the query alone."""
+        """The answer to a query that only reads, as `run` gives it. Ctrl-C ends the query alone.
+
+        Warns of tickers that an adjusted view leaves out.
+        """
         self.stop.clear()
-        return waited(lambda: run(self.connection, query, most), self._end)
+        self.told.clear()
+        found = waited(lambda: run(self.connection, query, most), self._end)
+        for notice in dict.fromkeys(self.told):
+            warn(notice)
+        return found
 
     def mentioned(self, query: str) -> list[View]:
         """The views of datasets that a query may read."""
@@ -45,10 +54,10 @@ class Asking:
 @contextmanager
 def asking(settings: Settings) -> Iterator[Asking]:
     """A connection with the views of all that is stored. Raises UsageError without DuckDB, and CacheError."""
-    stop = Event()
+    stop, told = Event(), list[str | Message]()
     found = views(settings, stop)
-    with connect(settings, found) as connection:
-        yield Asking(found, connection, stop)
+    with connect(settings, found, told.append) as connection:
+        yield Asking(found, connection, stop, told)
 
 
 def ask(settings: Settings, query: str) -> pl.DataFrame:

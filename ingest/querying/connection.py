@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ingest.errors import UsageError
+from ingest.errors import UsageError, warn
+from ingest.querying.adjusted import SUFFIXES, Tell, adjusted_tables
 from ingest.querying.tables import of_manifest
 from ingest.querying.views import View, views
 from ingest.settings import Settings
@@ -36,8 +37,11 @@ _FOREIGN = re.compile("INTERVAL|BIGNUM|BIT\\b")
 """Types that polars does not have."""
 
 
-def connect(settings: Settings, found: Iterable[View] | None = None) -> "duckdb.DuckDBPyConnection":
-    """A connection, in memory, with the views. Raises UsageError without the library, and CacheError."""
+def connect(settings: Settings, found: Iterable[View] | None = None, tell: Tell = warn) -> "duckdb.DuckDBPyConnection":
+    """A connection, in memory, with the views; `tell` gets what an adjusted one leaves out, when it is read.
+
+    Raises UsageError without the library, and CacheError.
+    """
     if find_spec("duckdb") is None:
         raise UsageError(MISSING)
     import duckdb
@@ -51,6 +55,8 @@ def connect(settings: Settings, found: Iterable[View] | None = None) -> "duckdb.
         if view.parts:
             connection.register(view.parts_name, view.parts)
         connection.execute(view.statement)
+        for name, table in adjusted_tables(settings, view.dataset, tell).items():
+            connection.register(name, table)
     connection.execute(_tickers(chosen))
     return connection
 
@@ -64,7 +70,13 @@ def _tickers(chosen: Sequence[View]) -> str:
 def mentioned(chosen: Iterable[View], query: str) -> list[View]:
     """The views of datasets that a query may read, by their names in its text."""
     words = _words(query)
-    return [one for one in chosen if one.name in words or ("tickers" in words and not one.dataset.kind.timed)]
+    return [one for one in chosen if _names(one) & words]
+
+
+def _names(view: View) -> frozenset[str]:
+    """The names of what has a view's rows."""
+    ends = ("", *(SUFFIXES.values() if view.dataset.splits else ()))
+    return frozenset([*(f"{view.name}{end}" for end in ends), *([] if view.dataset.kind.timed else ["tickers"])])
 
 
 @dataclass(frozen=True, slots=True)

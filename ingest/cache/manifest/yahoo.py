@@ -125,6 +125,11 @@ class Quotes:
         )
         return [day for (day,) in self.database.typed(columns("yahoo_rows", "session"), query, self.database.dataset)]
 
+    def known(self) -> list[str]:
+        """Each ticker whose corporate actions Yahoo was asked for, and answered, ascending."""
+        query = "SELECT DISTINCT ticker FROM askings WHERE dataset = ? ORDER BY ticker"
+        return [ticker for (ticker,) in self.database.typed(columns("askings", "ticker"), query)]
+
     def known_until(self) -> list[date]:
         """For each ticker that Yahoo has, the last day for which its corporate actions are known."""
         query = "SELECT last FROM askings WHERE dataset = ?"
