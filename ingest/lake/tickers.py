@@ -36,7 +36,7 @@ def traded(cache: Cache, days: Sequence[date]) -> pl.DataFrame:
     """The tickers of these stored sessions (ascending) as `TRADED`, sorted by ticker; for datasets of daily rows.
 
     `first` and `last` are sessions with a row of it, `sessions` counts them, and the median is that of close × volume,
-    as traded, over them: null where no row has a volume. Raises CacheError.
+    as traded, over them, as far as it is a finite number: null where it never is. Raises CacheError.
     """
     found = [pl.DataFrame(schema=_DOLLARS), *(_dollars(frame) for frame in _frames(cache, days))]
     of_ticker = pl.concat(found).group_by("ticker")
@@ -55,7 +55,8 @@ def most_traded(found: pl.DataFrame, count: int) -> pl.DataFrame:
 
 
 def _dollars(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.select("ticker", "date", dollars=pl.col("close") * pl.col("volume"))
+    dollars = pl.col("close") * pl.col("volume")  # of a price that is no number, it would be above all others
+    return rows.select("ticker", "date", dollars=pl.when(dollars.is_finite()).then(dollars))
 
 
 def _frames(cache: Cache, days: Sequence[date]) -> Iterator[pl.DataFrame]:

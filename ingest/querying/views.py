@@ -56,7 +56,9 @@ class View:
     @property
     def tickers(self) -> str:
         """A query for its tickers: first and last session, number of sessions, median of close times volume."""
-        dollars = "median(close * volume)" if self.dataset.has_volume else "NULL::DOUBLE"
+        dollars = (
+            "median(close * volume) FILTER (isfinite(close * volume))" if self.dataset.has_volume else "NULL::DOUBLE"
+        )
         return (  # names from here alone
             f"SELECT {_quoted(self.dataset.short)} AS dataset, ticker, min(date) AS first, max(date) AS last, "  # noqa: S608
             f"count(*) AS sessions, {dollars} AS median_dollar_volume FROM {self.name} GROUP BY ticker"

@@ -147,6 +147,28 @@ def test_a_dataset_without_volume_has_no_median(environment, tmp_path):
         ingest.tickers("indices-day", min_dollar_volume=1.0, top=5, config=place.config())
 
 
+def test_what_is_no_finite_number_has_no_say(environment, tmp_path):
+    closes = [[("INF", "inf"), ("NAN", "nan"), ("NONE", ""), ("ONCE", "nan"), ("PLAIN", "5")]]
+    closes.append([*closes[0][:3], ("ONCE", "3"), ("PLAIN", "5")])
+    objects = {key(day): pack(flat(rows)) for day, rows in zip(DAYS, closes, strict=False)}
+    with loopback.serve(objects) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(DAYS[0], DAYS[1], tracked=())
+    found = ingest.tickers(config=place.config())
+    assert dict(found.select("ticker", "median_dollar_volume").iter_rows()) == {
+        "INF": None,
+        "NAN": None,
+        "NONE": None,
+        "ONCE": 3009.0,
+        "PLAIN": 5020.0,
+    }
+    assert found["sessions"].to_list() == [2] * 5
+    assert ingest.tickers(top=2, config=place.config())["ticker"].to_list() == ["PLAIN", "ONCE"]
+    pytest.importorskip("duckdb")
+    view = ingest.sql("from tickers order by ticker", config=place.config())
+    assert_frame_equal(view.drop("dataset"), found.drop("tracked"))
+
+
 def test_files_of_one_session_each_are_read_as_well(environment, tmp_path):
     days, made = [date(2026, 2, 3), date(2026, 2, 4)], files_of(OPTIONS, 5)
     with loopback.serve({OPTIONS.key(day): pack(made.text(day)) for day in days}) as server:
