@@ -19,6 +19,7 @@ from ingest.cache.objects.writing.snapshots import Snapshots
 from ingest.cache.objects.writing.writer import Writer
 from ingest.demo.files.market import pack
 from ingest.errors import OtherWriter
+from ingest.market.tickers import file_stem
 
 pytestmark = pytest.mark.usefixtures("loopback_keys")
 
@@ -93,6 +94,15 @@ def test_gives_the_same_answers_and_asks_the_vendor_for_nothing(gone, new, serve
     assert "The bytes of 1 refused file were on the other machine: `ingest quarantine retry`" in told.out
     assert new.run(*window(DAYS[:5])).committed == [DAYS[4]]
     assert new.told(GUARD)["generation"] == 2
+
+
+def test_the_most_traded_tickers_are_followed_on_the_new_machine_at_once(gone, new):
+    told = new.here("restore", "--yes", INGEST_TRACKED__TICKERS='["@top:3"]')
+    assert (told.code, told.err) == (0, "")
+    top = [json.loads(line)["ticker"] for line in gone.here("tickers", "--top", "3", "--json").out.splitlines()]
+    assert len(top) == 3
+    assert all(new.csv(file_stem(name)) for name in top)
+    assert len(list(new.tracked.glob("*.csv"))) == 3
 
 
 def test_refuses_the_former_machine_by_name(gone, new, silent):
