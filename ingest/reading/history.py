@@ -90,11 +90,11 @@ def day_rows(settings: Settings, dataset: Dataset, session: date, partial: bool 
 
 def not_there(settings: Settings, dataset: Dataset, calendar: Calendar, session: date, rows: int = 0) -> NotFound:
     """Why a session's file cannot be read, of which `rows` are stored from Yahoo."""
-    why = _never(dataset, calendar, session)
+    why = why_never(dataset, calendar, session)
     return NotFound(why) if why else _not_stored(settings, dataset, session, rows)
 
 
-def _never(dataset: Dataset, calendar: Calendar, session: date) -> str:
+def why_never(dataset: Dataset, calendar: Calendar, session: date) -> str:
     """Why a day cannot have a file, in words; empty if it may have one."""
     if session > today():
         return f"{session} is not over yet"

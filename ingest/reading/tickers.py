@@ -13,6 +13,8 @@ from ingest.hints import Option, call
 from ingest.lake.tickers import most_traded, traded
 from ingest.market.catalogue import days_of
 from ingest.market.datasets import Dataset
+from ingest.reading.adjusting.freshness import calendar_of
+from ingest.reading.history import why_never
 from ingest.reading.scan import warn_of_partial
 from ingest.settings import Settings
 
@@ -37,14 +39,14 @@ def tickers(settings: Settings, dataset: Dataset, query: TickersQuery) -> pl.Dat
     with Cache.read(settings, dataset) as cache:
         held = cache.manifest.sessions.committed()
         if query.listed_on and query.listed_on not in held:
-            raise _not_stored(settings, dataset, query.listed_on, held)
+            raise _not_stored(settings, cache, query.listed_on, held)
         days = _chosen(held, query)
         if days:
             warn_of_partial(cache, days, usual=settings.run.datasets)
         found = traded(cache, days)
         followed = [row.ticker for row in cache.manifest.csvs.active()]
     if not held:
-        hint = call("run", "to download it", settings.run.datasets, dataset=dataset.short)
+        hint = call("run", "to download some", settings.run.datasets, dataset=dataset.short)
         warn(f"no session of {dataset.short} is stored", hint)
     return _passing(found, query).with_columns(tracked=pl.col("ticker").is_in(followed))
 
@@ -76,16 +78,18 @@ def _check(dataset: Dataset, query: TickersQuery) -> None:
             raise WrongArgument(name, f"{count}: must be 1 or more")
 
 
-def _not_stored(settings: Settings, dataset: Dataset, day: date, held: Sequence[date]) -> NotFound:
+def _not_stored(settings: Settings, cache: Cache, day: date, held: Sequence[date]) -> NotFound:
+    if why := why_never(cache.dataset, calendar_of(cache), day):
+        return NotFound(f"{why}{_stored(day, held)}")
     window = {"start": day, "end": day}
-    hint = call("run", "to download it", settings.run.datasets, dataset=dataset.short, **window)
-    return NotFound(f"{day} of {dataset.short} is not stored{_stored(day, held)}", hint)
+    hint = call("run", "to download it", settings.run.datasets, dataset=cache.dataset.short, **window)
+    return NotFound(f"{day} of {cache.dataset.short} is not stored{_stored(day, held)}", hint)
 
 
 def _stored(day: date, held: Sequence[date]) -> str:
     """What is stored instead: how many sessions, from when to when, and those beside the day."""
     if not held:
-        return ", nor is any other session"
+        return "; no session is stored"
     at = bisect_left(held, day)
     near = " and ".join(str(one) for one in held[max(0, at - 1) : at + 1])
-    return f"; {len(held):,} sessions from {held[0]} to {held[-1]} are: the nearest {near}"
+    return f"; {len(held):,} sessions from {held[0]} to {held[-1]} are stored: the nearest {near}"

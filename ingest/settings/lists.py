@@ -143,7 +143,7 @@ class _Reading:
 
     def meant(self, path: Path, place: str, name: str, within: tuple[Path, ...]) -> Iterator[str]:
         """What a line means: itself, or all lines of another list."""
-        if not is_reference(name) or top_of(name):
+        if not is_reference(check_reference(name, place)) or top_of(name):
             yield name
             return
         other, chain = path.parent / Path(name[1:]), (*within, path)

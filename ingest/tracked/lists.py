@@ -22,7 +22,6 @@ from ingest.settings import Settings
 from ingest.settings.lists import (
     TrackedLists,
     check_names,
-    check_reference,
     is_reference,
     meaning,
     read_list,
@@ -140,8 +139,6 @@ def _going(settings: Settings, dataset: Dataset, file: Path, tickers: Collection
 
 def _check(dataset: Dataset, file: Path, names: Sequence[str]) -> None:
     check_names(names)
-    for one in filter(is_reference, names):
-        check_reference(one, "tickers")
     whole = meaning(file, names)
     tickers = [one for one in names if not is_reference(one)]
     if whole.top and not dataset.has_volume:

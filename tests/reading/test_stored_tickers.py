@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 import pytest
@@ -106,10 +106,14 @@ def test_as_of_a_day_nothing_is_known_of_what_came_later(config):
     [
         (
             date(2025, 3, 1),
-            f"{len(DAYS)} sessions from {DAYS[0]} to {DAYS[-1]} are: the nearest {DAYS[2]} and {DAYS[3]}",
+            (
+                "2025-03-01 is not a session of stocks-day: the market was closed; "
+                f"{len(DAYS)} sessions from {DAYS[0]} to {DAYS[-1]} are stored: the nearest {DAYS[2]} and {DAYS[3]}"
+            ),
         ),
-        (date(2031, 3, 3), f"the nearest {DAYS[-1]}. Call ingest.run"),
-        (date(2020, 3, 3), f"the nearest {DAYS[0]}. Call ingest.run"),
+        (DAYS[-1] + timedelta(days=1), f"is not stored; .* the nearest {DAYS[-1]}. Call ingest.run"),
+        (date(2020, 3, 3), f"2020-03-03 of stocks-day is not stored; .* the nearest {DAYS[0]}. Call ingest.run"),
+        (date(2999, 3, 4), f"2999-03-04 is not over yet; .* the nearest {DAYS[-1]}$"),
     ],
 )
 def test_a_session_that_is_not_stored_is_an_error_that_says_what_is(config, day, told):
@@ -121,7 +125,7 @@ def test_where_nothing_is_stored_there_is_no_ticker(place, tmp_path):
     empty = Place(tmp_path / "cache", place.endpoint_url).config()
     with pytest.warns(ingest.errors.IngestWarning, match="no session of stocks-day is stored"):
         assert ingest.tickers(config=empty).schema == expected().schema
-    with pytest.raises(NotFound, match=r"is not stored, nor is any other session\."):
+    with pytest.raises(NotFound, match=r"is not stored; no session is stored\. Call"):
         ingest.tickers(listed_on=DAYS[0], config=empty)
 
 
