@@ -95,6 +95,18 @@ class Outlet(io.TextIOWrapper):
         """Why some output was lost; None if all of it arrived, or none was written."""
         return self._door.lost
 
+    def go_on(self) -> None:
+        """Write again after Ctrl-C ended a write."""
+        if getattr(self._door.lost, "errno", None) == errno.EINTR:
+            self._door.lost = None
+
+
+def go_on() -> None:
+    """Print again after Ctrl-C, where a command goes on after it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, Outlet):
+            stream.go_on()
+
 
 class _Door(io.RawIOBase):
     """Writes the bytes of a stream until that fails, and drops them from then on."""

@@ -46,6 +46,15 @@ class Asking:
         """The views of datasets that a query may read."""
         return mentioned(self.views, query)
 
+    def tables(self) -> dict[str, list[str]]:
+        """The columns of each table and view."""
+        columns = self.answer(
+            "SELECT table_name, list(column_name) FROM duckdb_columns() WHERE NOT internal GROUP BY 1"
+        )
+        return {
+            name: names for name, names in columns.rows.sort("table_name").iter_rows() if not name.endswith("_parts")
+        }
+
     def _end(self) -> None:
         self.stop.set()
         self.connection.interrupt()

@@ -30,6 +30,16 @@ def data_folder() -> Path:
     return user_data_path(_APP, appauthor=False)
 
 
+def state_folder() -> Path | None:
+    """The platform's folder for what a program remembers of its use; None for a user without a home folder."""
+    from platformdirs import user_state_path
+
+    try:
+        return user_state_path(_APP, appauthor=False)
+    except RuntimeError:
+        return None
+
+
 def folder_of_root(layer: Layer, root: Path, file: Path | None) -> Path:
     """The folder at which a relative [cache] root starts: that of the settings, but for the user's own the data folder.
 

@@ -17,7 +17,7 @@ import pty
 def at_terminal(command, answers=(), cwd=None, env=None, seconds=60):
     """Run a command at a terminal and type one line at each question; returns its exit code, and what was shown.
 
-    `answers` are pairs: a part of the question, and the line to type.
+    `answers` are pairs: a part of the question, and the line to type; bytes are typed as they are.
     """
     ours, theirs = pty.openpty()
     environment = {**(os.environ if env is None else env), "COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"}
@@ -38,8 +38,11 @@ def at_terminal(command, answers=(), cwd=None, env=None, seconds=60):
             shown += data.decode(errors="replace")
             if waiting and waiting[0][0] in shown[seen:]:
                 seen = len(shown)
-                os.write(ours, f"{waiting.pop(0)[1]}\n".encode())
+                _, typed = waiting.pop(0)
+                os.write(ours, typed if isinstance(typed, bytes) else f"{typed}\n".encode())
         code = child.wait(max(1, until - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise AssertionError(shown) from None
     finally:
         child.kill()
         child.wait()

@@ -63,7 +63,10 @@ def lake_drop(
 @app.command("sql")
 def sql(
     query: Annotated[
-        str | None, typer.Argument(metavar="[QUERY]", help="A query in DuckDB's SQL. (default: read it from stdin)")
+        str | None,
+        typer.Argument(
+            metavar="[QUERY]", help="A query in DuckDB's SQL. (default: read it from stdin; on a terminal, a prompt)"
+        ),
     ] = None,
     limit: Annotated[
         int | None,

@@ -10,14 +10,14 @@ from typing import Any
 import polars as pl
 
 from ingest import settings
-from ingest.cli.output import Deed
+from ingest.cli.output import Deed, go_on
 from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.hints import said
 from ingest.cli.rendering.records import print_records
 from ingest.cli.rendering.words import counted
 from ingest.cli.rendering.wrapping import tell
-from ingest.cli.warnings import warnings_told
-from ingest.errors import UsageError, printable
+from ingest.cli.warnings import tell_error, warnings_told
+from ingest.errors import IngestError, UsageError, printable
 from ingest.files import durable
 from ingest.files.leftovers import writing_in
 from ingest.hints import Option, call
@@ -62,28 +62,51 @@ class Printing:
 
 
 def sql_command(query: str | None, how: Printing, config: Path | None) -> int:
-    """Answer a query, that of stdin if there is none; returns the exit code. Raises IngestError."""
+    """Answer a query, that of stdin if there is none, or those of a prompt; returns the exit code.
+
+    Raises IngestError.
+    """
     if sum((how.csv, how.json, how.parquet is not None)) > 1:
         raise UsageError("--csv, --json and --parquet exclude each other")
     place = _place(how.parquet) if how.parquet else None
-    chosen, text = settings.load(config), _read() if query is None else query
-    with asking(chosen) as questions, warnings_told(how.json):
-        tell_of_parts(questions, text, chosen)
-        warn_of(questions.mentioned(text))
-        answer = questions.answer(text, how.most)
+    chosen = settings.load(config)
+    if query is None and sys.stdin.isatty():
+        return _prompt(chosen, how)
+    answer = _answer(chosen, sys.stdin.read() if query is None else query, how)
     if place:
         return Deed(_write(answer.rows, place))
     _show(answer, how)
     return 0
 
 
-def _read() -> str:
-    if sys.stdin.isatty():
+def _answer(chosen: Settings, query: str, how: Printing) -> Answer:
+    with asking(chosen) as questions, warnings_told(how.json):
+        _tell_of_parts(questions, query, chosen)
+        warn_of(questions.mentioned(query))
+        return questions.answer(query, how.most)
+
+
+def _prompt(chosen: Settings, how: Printing) -> int:
+    """Answer one query after another, each of what is stored by then; an error ends none but its own."""
+    from ingest.cli.commands.reading.prompt import statements
+
+    if not (how.is_table and sys.stdout.isatty()):
         raise UsageError('there is no query: write one, such as "from tickers limit 5"')
-    return sys.stdin.read()
+    with asking(chosen) as questions:
+        tables = questions.tables()
+    tell(f"{', '.join(tables)}: a query ends with ; or an empty line, the prompt with Ctrl-D")
+    for query in statements(lambda: tables):
+        try:
+            _show(_answer(chosen, query, how), how)
+        except IngestError as error:
+            tell_error(error, as_json=False)
+        except KeyboardInterrupt:
+            go_on()
+            tell("interrupted")
+    return 0
 
 
-def tell_of_parts(questions: Asking, query: str, chosen: Settings) -> None:
+def _tell_of_parts(questions: Asking, query: str, chosen: Settings) -> None:
     """Say, before it is waited for, what a query reads from the parts."""
     for view in questions.mentioned(query):
         if view.parts:
@@ -98,10 +121,10 @@ def _show(answer: Answer, how: Printing) -> None:
     elif how.json:
         print_records("row", ({"values": _plain(row)} for row in answer.rows.iter_rows(named=True)))
     else:
-        print_answer(answer)
+        _print_answer(answer)
 
 
-def print_answer(answer: Answer) -> None:
+def _print_answer(answer: Answer) -> None:
     """Print an answer as a table, and how many more rows there are."""
     console, rows = Answers(), answer.rows
     if rows.columns == _PLAIN:
