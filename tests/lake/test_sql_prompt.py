@@ -11,9 +11,6 @@ from ingest.cli.commands.reading.prompt import is_whole, offered
 from ingest.demo.servers import loopback
 
 DAYS = trading_days(date(2025, 3, 3), 2)
-END = "\x04"
-"""Ctrl-D."""
-
 NEXT = "sql>"
 """It asks for the next query."""
 
@@ -48,7 +45,7 @@ def test_one_query_after_another_and_an_error_ends_none_but_its_own(prompt):
         ("...>", "2 as answer;"),
         (NEXT, "select foo frm x;"),
         (NEXT, "select 4 * 11 as n\n"),
-        (NEXT, END),
+        (NEXT, "exit"),
     )
     assert (code, "Traceback" in shown) == (0, False), shown
     told = ["sessions, stocks_day, tickers: a query ends with", "\n    42\n", "error: the query", "\n44\n"]
@@ -76,17 +73,23 @@ def test_ctrl_c_ends_a_query_alone(prompt):
     assert code == 0, shown
 
 
+def test_ctrl_d_ends_the_prompt(prompt):
+    code, shown = prompt((NEXT, b"from stocks_d\t"), ("ay", b"\x15\x04"))  # Ctrl-U, since it ends only an empty line
+    assert (code, "error" in shown) == (0, False), shown
+
+
 def test_tab_completes_and_the_history_is_that_of_earlier_prompts(prompt):
     begun, rest = b"select count(*) + 40 as n from stocks_d\t", " where false;"
-    code, shown = prompt((NEXT, begun), ("ay", rest), (NEXT, END))
+    code, shown = prompt((NEXT, begun), ("ay", rest), (NEXT, "exit"))
     assert (code, "error" in shown, "\n40\n" in shown) == (0, False, True), shown
-    code, shown = prompt((NEXT, "\x1b[A"), (NEXT, END))  # the arrow up
+    up = ("ay", b"\x15\x1b[A\x1b[A"), ("40 as n", "")  # Ctrl-U and two arrows up, past "exit"
+    code, shown = prompt((NEXT, b"from stocks_d\t"), *up, (NEXT, "exit"))
     assert (code, "from stocks_day where false" in shown, "\n40\n" in shown) == (0, True, True), shown
 
 
 def test_a_state_folder_that_cannot_be_made_is_no_error(prompt, tmp_path):
     (tmp_path / "state").write_text("")
-    code, shown = prompt((NEXT, "select 7 * 7 as n;"), (NEXT, END))
+    code, shown = prompt((NEXT, "select 7 * 7 as n;"), (NEXT, "exit"))
     assert (code, "\n49\n" in shown) == (0, True), shown
 
 
