@@ -48,7 +48,7 @@ def test_one_query_after_another_and_an_error_ends_none_but_its_own(prompt):
         (NEXT, "exit"),
     )
     assert (code, "Traceback" in shown) == (0, False), shown
-    told = ["sessions, stocks_day, tickers: a query ends with", "\n    42\n", "error: the query", "\n44\n"]
+    told = ["actions, corrections, findings, sessions, stocks_day", "\n    42\n", "error: the query", "\n44\n"]
     assert [one for one in told if one not in shown] == [], shown
     assert sorted(told, key=shown.index) == told
 
