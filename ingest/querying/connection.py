@@ -12,6 +12,7 @@ import polars as pl
 
 from ingest.errors import UsageError, warn
 from ingest.querying.adjusted import SUFFIXES, Tell, adjusted_tables
+from ingest.querying.statements import check
 from ingest.querying.tables import of_manifest
 from ingest.querying.views import View, views
 from ingest.settings import Settings
@@ -23,12 +24,6 @@ MISSING = "SQL needs DuckDB: pip install 'ingest[sql]'"
 
 _QUIET = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 """No query downloads anything."""
-
-_READING = frozenset({"SELECT", "EXPLAIN", "MULTI"})
-"""Kinds of statements that only read; PIVOT is several in one."""
-
-_WRITING = frozenset({"analyze", "copy"})
-"""EXPLAIN ANALYZE runs what it explains, and COPY writes files."""
 
 _BARE_RIGHT = re.compile(r"(?<![\"'\w.])right\b(?![\"']|\s*\(|\s+(outer\s+)?join\b)", re.IGNORECASE)
 """The column of options, as it cannot be named in SQL."""
@@ -96,7 +91,7 @@ def run(connection: "duckdb.DuckDBPyConnection", query: str, most: int | None = 
 
     try:
         statements = connection.extract_statements(query)
-        _check([one.type.name for one in statements], query)
+        check([one.type.name for one in statements], _tokens(query))
         return _answer(connection.sql(statements[0].query), most)
     except duckdb.InterruptException as error:
         raise KeyboardInterrupt from error
@@ -131,13 +126,18 @@ def _importable(found: Any) -> Any:
     return found.project(f"* REPLACE ({texts})") if odd else found
 
 
-def _check(kinds: Sequence[str], query: str) -> None:
-    if not kinds:
-        raise UsageError('the query is empty: write one, such as "from tickers limit 5"')
-    if len(kinds) > 1:
-        raise UsageError(f"the query has {len(kinds)} statements: write one")
-    if kinds[0] not in _READING or (kinds[0] == "EXPLAIN" and _WRITING.issubset(_words(query))):
-        raise UsageError(f"the query is no question but a {kinds[0]} statement: nothing is written here")
+def _tokens(query: str) -> list[str]:
+    """The words and signs of a query in lower case, without texts and comments, as the library reads them.
+
+    Places in a text are bytes in one version and characters in another: so all is made ASCII, and other blanks blanks.
+    """
+    import duckdb
+
+    plain = "".join(one if one.isascii() else "x" if one.isalnum() else " " for one in query)
+    found = duckdb.tokenize(plain)
+    ends = [at for at, _ in found[1:]] + [len(plain)]
+    texts = (duckdb.token_type.string_const, duckdb.token_type.comment)
+    return [plain[at:end].strip().lower() for (at, kind), end in zip(found, ends, strict=False) if kind not in texts]
 
 
 def _words(query: str) -> frozenset[str]:

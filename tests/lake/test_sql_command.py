@@ -127,6 +127,13 @@ def test_sessions_that_are_read_from_the_parts_are_told_and_the_rows_are_the_sam
         ("copy (select 1) to 'written.csv'", "nothing is written"),
         ("explain analyze copy (select 1) to 'written.csv'", "nothing is written"),
         ("explain (analyze) copy (select 1) to 'written.csv'", "nothing is written"),
+        ("explain analyze\u00a0copy (select 'é') to 'written.csv'", "nothing is written"),
+        ("with x as (copy (select 1) to 'written.csv') from x", "nothing is written"),
+        ("explain analyze install httpfs", "nothing is written"),
+        ("explain (analyze) install httpfs", "nothing is written"),
+        ("explain (analyze, format json) set threads = 2", "nothing is written"),
+        ("explain analyze set threads = 2", "nothing is written"),
+        ("explain analyze create table mine as select 1", "nothing is written"),
         ("set memory_limit = '1GB'", "nothing is written"),
         ("install httpfs", "nothing is written"),
         ("from 'https://example.test/x.csv'", "httpfs"),
@@ -141,6 +148,27 @@ def test_what_does_not_only_read_or_is_wrong_is_refused(place, query, told):
         assert "Traceback" not in done.err
     assert json.loads(done.out.splitlines()[-1])["kind"] == "error"
     assert not (place.root.parent / "written.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select 'copy' as a, $$ copy $$ as b, e'\\' copy' as c -- copy",
+        'select 1 as "copy"',
+        "select 'ü' as é /* copy */ where 'é' <> 'copy'",
+        "explain select 1",
+        "explain analyze from sessions",
+        "EXPLAIN (FORMAT json) WITH x AS (SELECT 1) FROM x",
+        "with x as (select 1 as a) pivot x on a using first(a)",
+        "explain (analyze) (select 1)",
+        "explain (select 1)",
+        "summarize sessions",
+        "(select 1)",
+    ],
+)
+def test_what_only_reads_is_answered(place, query):
+    done = place.here("sql", query)
+    assert (done.code, done.err) == (0, "")
 
 
 def test_flags_that_exclude_each_other_and_what_csv_does_not_have(place):
