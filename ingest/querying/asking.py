@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from ingest.errors import warn
+from ingest.errors import UsageError, warn
 from ingest.hints import Message, call
 from ingest.market.patterns import some
 from ingest.querying.connection import Answer, connect, mentioned, run
+from ingest.querying.tables import Scans
 from ingest.querying.views import View, views
 from ingest.querying.waiting import waited
 from ingest.settings import Settings
@@ -26,7 +26,7 @@ class Asking:
 
     views: Sequence[View]
     connection: "duckdb.DuckDBPyConnection"
-    stop: Event
+    scans: Scans
     told: list[str | Message] = field(default_factory=list)
     """What adjusted views have left out, which is said once the query has ended."""
 
@@ -35,9 +35,15 @@ class Asking:
 
         Warns of tickers that an adjusted view leaves out.
         """
-        self.stop.clear()
+        self.scans.stop.clear()
+        self.scans.failed.clear()
         self.told.clear()
-        found = waited(lambda: run(self.connection, query, most), self._end)
+        try:
+            found = waited(lambda: run(self.connection, query, most), self._end)
+        except UsageError as error:
+            if self.scans.failed:
+                raise self.scans.failed[0] from error
+            raise
         for notice in dict.fromkeys(self.told):
             warn(notice)
         return found
@@ -56,17 +62,17 @@ class Asking:
         }
 
     def _end(self) -> None:
-        self.stop.set()
+        self.scans.stop.set()
         self.connection.interrupt()
 
 
 @contextmanager
 def asking(settings: Settings) -> Iterator[Asking]:
     """A connection with the views of all that is stored. Raises UsageError without DuckDB, and CacheError."""
-    stop, told = Event(), list[str | Message]()
-    found = views(settings, stop)
+    scans, told = Scans(), list[str | Message]()
+    found = views(settings, scans)
     with connect(settings, found, told.append) as connection:
-        yield Asking(found, connection, stop, told)
+        yield Asking(found, connection, scans, told)
 
 
 def ask(settings: Settings, query: str) -> pl.DataFrame:

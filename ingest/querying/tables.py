@@ -1,7 +1,8 @@
 """What a query can name, as tables that are read when a query scans them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
 from threading import Event
@@ -9,6 +10,7 @@ from threading import Event
 import polars as pl
 
 from ingest.cache.cache import Cache
+from ingest.errors import IngestError
 from ingest.lake.frames import lake_schema
 from ingest.lake.partitions import partition_of
 from ingest.maintenance.corrections import changed_values, changes_frame
@@ -37,19 +39,38 @@ class Table:
         return self.read().cast(dict(self.schema)).__arrow_c_stream__(requested_schema)  # type: ignore[arg-type]
 
 
-def of_parts(settings: Settings, dataset: Dataset, days: Sequence[date], stop: Event | None = None) -> Table:
+@dataclass(frozen=True, slots=True)
+class Scans:
+    """What scans of the parts are told, to `stop`, and what they `failed` with: DuckDB has only texts of errors."""
+
+    stop: Event = field(default_factory=Event)
+    failed: list[IngestError] = field(default_factory=list)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Keep what the block fails with."""
+        try:
+            yield
+        except IngestError as error:
+            self.failed.append(error)
+            raise
+
+
+def of_parts(settings: Settings, dataset: Dataset, days: Sequence[date], scans: Scans | None = None) -> Table:
     """The rows of these sessions (ascending), in the form of the lake; each scan reads them from the parts.
 
-    Once `stop` is set, a scan fails before the next month or session.
+    Once it is to stop, a scan fails before the next month or session.
     """
+    told = scans or Scans()
     schema = lake_schema(dataset)
 
     def read() -> pl.DataFrame:
         frames = [pl.DataFrame(schema=schema)]
         for _, group in groupby(days, lambda day: partition_of(dataset, day)):
-            if stop and stop.is_set():
+            if told.stop.is_set():
                 raise InterruptedError
-            frames.append(_rows(settings, dataset, list(group)).select(list(schema)).cast(dict(schema)))  # type: ignore[arg-type]
+            with told.noted():
+                frames.append(_rows(settings, dataset, list(group)).select(list(schema)).cast(dict(schema)))  # type: ignore[arg-type]
         return pl.concat(frames)
 
     return Table(schema, read)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from threading import Event
 from typing import ClassVar
 
 from ingest.cache.cache import Cache
@@ -11,7 +10,7 @@ from ingest.lake.frames import lake_schema
 from ingest.lake.partitions import Standing, view_name
 from ingest.maintenance.status import asked_or_held
 from ingest.market.datasets import Dataset
-from ingest.querying.tables import Table, of_parts
+from ingest.querying.tables import Scans, Table, of_parts
 from ingest.settings import Settings
 
 
@@ -74,12 +73,12 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def views(settings: Settings, stop: Event | None = None) -> list[View]:
-    """The view of each dataset with stored sessions; `stop` ends reading from the parts. Raises CacheError."""
-    return [one for dataset in asked_or_held((), settings) if (one := _view(settings, dataset, stop))]
+def views(settings: Settings, scans: Scans | None = None) -> list[View]:
+    """The view of each dataset with stored sessions; `scans` is told of those of the parts. Raises CacheError."""
+    return [one for dataset in asked_or_held((), settings) if (one := _view(settings, dataset, scans))]
 
 
-def _view(settings: Settings, dataset: Dataset, stop: Event | None) -> View | None:
+def _view(settings: Settings, dataset: Dataset, scans: Scans | None) -> View | None:
     with Cache.read(settings, dataset) as cache:
         standing = Standing.of(cache)
         partial = sorted(cache.manifest.sessions.coverage().partial)
@@ -89,4 +88,4 @@ def _view(settings: Settings, dataset: Dataset, stop: Event | None) -> View | No
     if not standing.wanted:
         return None
     files = [str(standing.folder.file(one.name)) for one in clean]
-    return View(dataset, files, of_parts(settings, dataset, days, stop) if days else None, days, partial)
+    return View(dataset, files, of_parts(settings, dataset, days, scans) if days else None, days, partial)

@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
@@ -183,6 +185,16 @@ def test_odd_answers_are_shown_too(place):
     assert "no rows" in place.here("sql", "from stocks_day where false").err
     plan = place.here("sql", "explain from stocks_day")
     assert (plan.code, "\\n" in plan.out, len(plan.out.splitlines()) > 3) == (0, False, True)
+
+
+def test_a_part_that_cannot_be_read_is_an_error_of_the_cache(places, tmp_path):
+    place = replace(places[False], root=tmp_path / "cache")
+    shutil.copytree(places[False].root, place.root)
+    place.part(DAYS[1]).write_bytes(b"no part")
+    told = place.here("sql", "select count(*) from stocks_day")
+    assert (told.code, told.out) == (5, "")
+    assert f"error: the part {place.part(DAYS[1])}" in told.err
+    assert place.here("sql", "from sessions").code == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT")
