@@ -93,6 +93,13 @@ def test_a_state_folder_that_cannot_be_made_is_no_error(prompt, tmp_path):
     assert (code, "\n49\n" in shown) == (0, True), shown
 
 
+def test_at_a_terminal_a_table_has_1000_rows_and_a_line_says_what_is_left(place):
+    code, shown = at_terminal(place.command("sql", "from range(2500)"), cwd=place.root.parent, env=place.environment())
+    *_, last, told = shown.splitlines()
+    assert (code, last.strip()) == (0, "999")
+    assert told == "1,500 more rows. Use `--csv` to print all of them. Use `--limit 0` to show them."
+
+
 def test_flags_for_programs_need_a_query(place):
     code, shown = at_terminal(place.command("sql", "--csv"), env=place.environment())
     assert (code, "there is no query" in shown) == (2, True)
