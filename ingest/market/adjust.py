@@ -46,9 +46,10 @@ def kept_shares(days: Days, closes: Floats, actions: Actions) -> list[tuple[Divi
 
     A payout's own `close_before` is used if it is known, else the last close before its ex-date.
     """
-    found = []
-    for payout in actions.payouts:
-        at = int(np.searchsorted(days, np.datetime64(payout.ex_date, "D"))) - 1
+    found, payouts = [], actions.payouts
+    ex_dates = np.array([payout.ex_date for payout in payouts], dtype="datetime64[D]")
+    for payout, place in zip(payouts, np.searchsorted(days, ex_dates).tolist(), strict=True):
+        at = place - 1
         if at < 0:
             continue
         before, since = payout.close_before, payout.ex_date - timedelta(days=1)

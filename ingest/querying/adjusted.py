@@ -4,7 +4,7 @@ They are made by the same code: a formula in SQL would have to follow it in what
 that Yahoo lists twice, and to the last bit.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -12,16 +12,23 @@ from ingest.cache.cache import Cache
 from ingest.hints import Message
 from ingest.lake.frames import lake_schema
 from ingest.lake.partitions import view_name
+from ingest.lake.tickers import traded
 from ingest.market.adjust import Adjust
 from ingest.market.datasets import Dataset
+from ingest.market.patterns import some
 from ingest.querying.tables import Table
-from ingest.reading.adjusting.actions import HistoryQuery, adjusted_rows
+from ingest.reading import known
+from ingest.reading.adjusting.actions import HistoryQuery
+from ingest.reading.adjusting.adjustable import Adjustable, adjustable_rows
 from ingest.settings import Settings
 
 Tell = Callable[[str | Message], None]
 
 SUFFIXES: Mapping[Adjust, str] = {"splits": "_splits", "all": "_adjusted"}
 """Of the names of the views."""
+
+_UNADJUSTED = pl.Schema({"adjust": pl.String(), "ticker": pl.String(), "reason": pl.String()})
+_UNASKED = "Yahoo was not asked for its splits and dividends"
 
 _MOST = 5
 """Messages about single tickers; the rest is counted."""
@@ -30,11 +37,17 @@ _MOST = 5
 def adjusted_tables(settings: Settings, dataset: Dataset, tell: Tell) -> Mapping[str, Table]:
     """The tables of a dataset by their names in SQL; none without splits. `tell` gets what is left out, in words.
 
-    They have the tickers whose splits and dividends are known, and that can be adjusted. No request is sent.
+    They have the tickers whose splits and dividends are known, and that can be adjusted; `unadjusted` has all others,
+    and why. No request is sent.
     """
     if not (dataset.splits and dataset.kind.at_yahoo):
         return {}
-    return {f"{view_name(dataset)}{end}": _table(settings, dataset, adjust, tell) for adjust, end in SUFFIXES.items()}
+    tables = {_name(dataset, adjust): _table(settings, dataset, adjust, tell) for adjust in SUFFIXES}
+    return {**tables, "unadjusted": Table(_UNADJUSTED, lambda: _unadjusted(settings, dataset))}
+
+
+def _name(dataset: Dataset, adjust: Adjust) -> str:
+    return f"{view_name(dataset)}{SUFFIXES[adjust]}"
 
 
 def _table(settings: Settings, dataset: Dataset, adjust: Adjust, tell: Tell) -> Table:
@@ -42,17 +55,53 @@ def _table(settings: Settings, dataset: Dataset, adjust: Adjust, tell: Tell) -> 
 
     def read() -> pl.DataFrame:
         with Cache.read(settings, dataset) as cache:
-            tickers = cache.manifest.yahoo.known()
-            query = HistoryQuery(tickers, adjust=adjust, columns=list(schema), fetch=False, errors="skip")
-            rows, notices = adjusted_rows(cache, settings, query, tickers)
-        for notice in _few(notices):
+            found = _adjustable(cache, settings, adjust)
+            lacking = list(_lacking(cache, _name(dataset, adjust), found.left_out))
+        for notice in (*lacking, *_few(found.doubts)):
             tell(notice)
-        return rows.filter(pl.col("source") == "massive").select(list(schema))
+        return found.adjusted(adjust).filter(pl.col("source") == "massive").select(list(schema))
 
     return Table(schema, read)
+
+
+def _adjustable(cache: Cache, settings: Settings, adjust: Adjust) -> Adjustable:
+    """The rows of all tickers that Yahoo has answered for, as `history` has them."""
+    tickers = cache.manifest.yahoo.known()
+    columns = list(lake_schema(cache.dataset))
+    query = HistoryQuery(tickers, adjust=adjust, columns=columns, fetch=False, errors="skip")
+    return adjustable_rows(cache, settings, query, tickers)
+
+
+def _lacking(cache: Cache, name: str, left_out: Collection[str]) -> Iterator[str]:
+    """What a view does not have, in words. Only the newest session is looked through: it names most tickers."""
+    if left_out:
+        which = f"({len(left_out):,}): {some(sorted(left_out))}"
+        yield f"{name} lacks tickers that cannot be adjusted {which}; the table unadjusted says why"
+    for newest in cache.manifest.sessions.committed()[-1:]:
+        there = known.resolved(cache, ["*"], newest, newest)
+        if unknown := sorted(set(there).difference(cache.manifest.yahoo.known())):
+            count = f"{len(unknown):,} of the tickers of {newest}"
+            yield f"{name} lacks {count}, whose splits and dividends are not known: {some(unknown)}"
 
 
 def _few(notices: Sequence[str | Message]) -> Iterator[str | Message]:
     yield from notices[:_MOST]
     if (left := len(notices) - _MOST) > 0:
         yield f"{left:,} more such messages about adjusted prices are not shown"
+
+
+def _unadjusted(settings: Settings, dataset: Dataset) -> pl.DataFrame:
+    """The tickers that each of the views lacks, and why."""
+    with Cache.read(settings, dataset) as cache:
+        unknown = _unknown(cache)
+        reasons = {adjust: {**unknown, **_adjustable(cache, settings, adjust).left_out} for adjust in SUFFIXES}
+    rows = [(adjust, *one) for adjust, found in reasons.items() for one in sorted(found.items())]
+    return pl.DataFrame(rows, _UNADJUSTED, orient="row")
+
+
+def _unknown(cache: Cache) -> dict[str, str]:
+    """The stored tickers that Yahoo has not answered for, and why, as far as it was asked."""
+    stored = traded(cache, cache.manifest.sessions.committed())["ticker"].to_list()
+    unknown = set(stored).difference(cache.manifest.yahoo.known())
+    refused = {ticker: one.reason for (ticker, _), one in cache.manifest.yahoo.refusals(unknown).items()}
+    return {ticker: refused.get(ticker, _UNASKED) for ticker in unknown}

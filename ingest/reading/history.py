@@ -19,7 +19,8 @@ from ingest.market.windows import span
 from ingest.reading import known
 from ingest.reading import rows as reading
 from ingest.reading import scan as scanning
-from ingest.reading.adjusting.actions import HistoryQuery, adjusted_rows
+from ingest.reading.adjusting.actions import HistoryQuery
+from ingest.reading.adjusting.adjustable import adjusted_rows
 from ingest.reading.adjusting.freshness import calendar_of, newest_session
 from ingest.reading.gaps import Asked, absences
 from ingest.settings import Settings

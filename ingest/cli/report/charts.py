@@ -20,7 +20,8 @@ from ingest.hints import Message
 from ingest.market.datasets import Dataset
 from ingest.reading import rows as reading
 from ingest.reading.adjusting import adjusted
-from ingest.reading.adjusting.actions import HistoryQuery, adjustable_rows
+from ingest.reading.adjusting.actions import HistoryQuery
+from ingest.reading.adjusting.adjustable import adjustable_rows
 from ingest.settings import Settings
 
 _ROWS: Final = 80_000
@@ -87,11 +88,11 @@ def _rows(
     if not tickers:
         return _none(cache.dataset).with_columns(by=pl.lit(1.0), times=pl.lit(1.0)), []
     rows = reading.rows(cache, tickers, *query.window(cache.dataset))
-    wanted, actions, notices = adjustable_rows(cache, settings, query, tickers)
-    times = pl.Series(adjusted.split_factors_of(wanted, actions))
-    by = pl.Series(adjusted.dividend_factors_of(wanted, actions)) / times
-    factors = wanted.select("ticker", "date").with_columns(by=by, times=times)
-    return rows.join(factors, on=["ticker", "date"], how="left", maintain_order="left"), _words(notices)
+    found = adjustable_rows(cache, settings, query, tickers)
+    times = pl.Series(adjusted.split_factors_of(found.rows, found.actions))
+    by = pl.Series(adjusted.dividend_factors_of(found.rows, found.actions)) / times
+    factors = found.rows.select("ticker", "date").with_columns(by=by, times=times)
+    return rows.join(factors, on=["ticker", "date"], how="left", maintain_order="left"), _words(found.notices)
 
 
 def _none(dataset: Dataset) -> pl.DataFrame:

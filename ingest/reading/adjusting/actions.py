@@ -4,7 +4,7 @@ A result depends on the request and on what is stored, never on earlier requests
 since the ticker's first row, and a refusal counts only for the same request.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -35,12 +35,11 @@ from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.reading import rows as reading
 from ingest.reading.adjusting import adjusted, fallback
-from ingest.reading.adjusting.doubts import doubts
 from ingest.reading.adjusting.fallback import Answer
 from ingest.reading.adjusting.freshness import ASKS_AGAIN, has_events, still_stands
 from ingest.reading.adjusting.handover import Sign, signs
 from ingest.settings import Settings
-from ingest.sources.yahoo import Yahoo, shared
+from ingest.sources.yahoo import Yahoo
 
 Notices = list[str | Message]
 Errors = Literal["raise", "skip"]
@@ -264,70 +263,3 @@ def _seam(sign: Sign) -> Message:
     if not sign.is_sure:
         return Message(f"{here}. If so, request only one side, from {sign.after} on")
     return Message(f"{here}. Request only one side, from {sign.after} on", (ONE_COMPANY,))
-
-
-def adjusted_rows(
-    cache: Cache,
-    settings: Settings,
-    query: HistoryQuery,
-    tickers: Collection[str],
-    on_event: events.Sink = events.ignore,
-) -> tuple[pl.DataFrame, Notices]:
-    """Rows of these tickers as `rows.rows_schema`, adjusted, with warnings about them. Raises IngestError.
-
-    Rows of markets without splits and dividends (contracts, indices, currencies, coins) are returned as traded.
-    """
-    rows, actions, notices = adjustable_rows(cache, settings, query, tickers, on_event)
-    return adjusted.apply(rows, actions, query.adjust) if actions else rows, notices
-
-
-def adjustable_rows(
-    cache: Cache,
-    settings: Settings,
-    query: HistoryQuery,
-    tickers: Collection[str],
-    on_event: events.Sink = events.ignore,
-) -> tuple[pl.DataFrame, Mapping[str, Actions], Notices]:
-    """The rows as traded of those tickers that can be adjusted, what to adjust them for, and warnings.
-
-    Without anything to adjust for, all rows and no actions. Raises IngestError.
-    """
-    window = query.window(cache.dataset)
-
-    def read() -> pl.DataFrame:
-        return reading.rows(cache, tickers, *window, query.needs_parts)
-
-    if query.adjust == "none" or not cache.dataset.splits:
-        return read(), {}, []
-    coverage = cache.manifest.sessions.coverage()  # before the rows: a session committed meanwhile is no gap
-    rows = read()
-    if rows.is_empty():
-        return rows, {}, []
-    yahoo = shared() if query.fetch and settings.fallback.enabled else None
-    with daily(cache, settings) as days:
-        inquiry = Inquiry(days, settings, yahoo, on_event)
-        known, notices = actions_of(inquiry, rows, errors=query.errors)
-    if inquiry.heard and cache.dataset.kind.at_yahoo:  # answers change rows: return them as the next call would
-        rows = read()
-    wanted, told = _adjustable(rows, coverage, known, query)
-    return wanted, {ticker: one.actions for ticker, one in known.items()}, [*notices, *told]
-
-
-def _adjustable(
-    rows: pl.DataFrame, coverage: Coverage, known: Mapping[str, KnownActions], query: HistoryQuery
-) -> tuple[pl.DataFrame, Notices]:
-    """The rows of tickers that can be adjusted, and warnings about all of them. Raises AcrossSeam."""
-    actions = {ticker: one.actions for ticker, one in known.items()}
-    begins = {ticker: one.begins for ticker, one in known.items()}
-    payouts, skips = query.adjust == "all", query.errors == "skip"
-    crossed, doubtful = ({}, []) if query.across_gaps else seams_crossed(rows, coverage, actions, begins, payouts)
-    if crossed and not skips:
-        first = next(iter(crossed.values()))
-        raise AcrossSeam(first.text, *first.hints)
-    odd = adjusted.impossible(rows, actions) if payouts and skips else {}
-    left_out = {
-        ticker: Message(f"{ticker} cannot be adjusted for dividends: {why}") for ticker, why in odd.items()
-    } | crossed
-    wanted = rows.filter(pl.col("ticker").is_in([ticker for ticker in known if ticker not in left_out]))
-    told = [*(Message(f"left out: {one.text}", one.hints) for one in left_out.values()), *doubtful]
-    return wanted, [*told, *doubts(wanted, actions, payouts)]
