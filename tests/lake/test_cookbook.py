@@ -25,6 +25,16 @@ CLOSE, BEFORE = pl.col("close"), pl.col("close").shift().over("ticker", order_by
 DOLLARS = CLOSE * pl.col("volume")
 
 
+def with_chain(text):
+    """A file of options with calls and puts of SPY at many strikes."""
+    rows = pl.read_csv(text, infer_schema_length=None, schema_overrides={"ticker": pl.String})
+    if not rows["ticker"].str.starts_with("O:").any():
+        return text
+    strikes = [(right, strike) for right in "CP" for strike in range(500, 800, 10)]
+    chain = [rows[0].with_columns(ticker=pl.lit(f"O:SPY260320{right}{1000 * at:08}")) for right, at in strikes]
+    return pl.concat([rows, *chain]).unique("ticker").sort("ticker").write_csv().encode()
+
+
 @pytest.fixture(scope="module")
 def folder(environment, tmp_path_factory):
     """A cache of stocks and options, with a lake, and a CSV beside it."""
@@ -32,7 +42,7 @@ def folder(environment, tmp_path_factory):
     for short, (rows, days) in FEW.items():
         (dataset,) = [one for one in CATALOGUE.values() if one.short == short]
         made = files_of(dataset, rows)
-        with loopback.serve({dataset.key(day): pack(made.text(day)) for day in days}) as server:
+        with loopback.serve({dataset.key(day): pack(with_chain(made.text(day))) for day in days}) as server:
             place = Place(folder / "cache", server.endpoint_url, dataset=dataset, lake=True)
             place.run(*window(days), tracked=frozenset(made.always(days[-1])[:2]))
     (folder / "config.toml").write_text('[cache]\nroot = "cache"\n[fallback]\nenabled = false\n')
@@ -133,7 +143,7 @@ def test_puts_and_calls(ask, options):
         return pl.col("volume").filter(pl.col("right") == right).sum()
 
     rows = options.group_by("underlying").agg(puts=of("P"), calls=of("C"))
-    rows = rows.with_columns(ratio=pl.col("puts") / pl.col("calls"))
+    rows = rows.with_columns(ratio=pl.col("puts") / pl.when(pl.col("calls") > 0).then("calls"))
     expected = rows.sort(pl.col("puts") + pl.col("calls"), "underlying", descending=[True, False])
     check(ask("Puts and calls"), expected)
 
