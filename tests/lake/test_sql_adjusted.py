@@ -138,3 +138,11 @@ def test_adjusting_leaves_the_traded_prices_as_they_are(place):
     later = pl.col("date") >= DAYS[4]
     assert found.filter(later).select("scale", "shares").unique().rows() == [(1.0, 1.0)]
     assert found.filter(~later).select("scale", "shares").unique().rows() == [(0.5, 2.0)]
+
+
+def test_a_ticker_with_rows_before_what_is_known_is_left_out(place):
+    know(place, {"AAPL": ({}, {})}, first=DAYS[3])
+    with pytest.warns(IngestWarning) as told:
+        assert ingest.sql("from stocks_day_splits", place.config()).is_empty()
+    assert any("cannot be adjusted (1): AAPL;" in str(one.message) for one in told)
+    assert "AAPL" in ingest.sql("from unadjusted", place.config())["ticker"].to_list()
