@@ -1,5 +1,6 @@
 """The DuckDB connection with the views, and queries that may only read. The one module that knows the library."""
 
+import os
 import re
 import tempfile
 from collections import Counter
@@ -42,7 +43,7 @@ def connect(settings: Settings, found: Iterable[View] | None = None, tell: Tell 
     import duckdb
 
     chosen = views(settings) if found is None else list(found)
-    connection = duckdb.connect(config={**_QUIET, "temp_directory": f"{tempfile.gettempdir()}/ingest-duckdb"})
+    connection = duckdb.connect(config={**_QUIET, "temp_directory": _spilled()})
     connection.execute("SET TimeZone = 'UTC'")
     for name, table in of_manifest(settings, [one.dataset for one in chosen]).items():
         connection.register(name, table)
@@ -54,6 +55,12 @@ def connect(settings: Settings, found: Iterable[View] | None = None, tell: Tell 
             connection.register(name, table)
     connection.execute(_tickers(chosen))
     return connection
+
+
+def _spilled() -> str:
+    """Where what does not fit in memory goes; the default is the working folder. Each user has one."""
+    user = os.getuid() if hasattr(os, "getuid") else "own"
+    return f"{tempfile.gettempdir()}/ingest-duckdb-{user}"
 
 
 def _tickers(chosen: Sequence[View]) -> str:

@@ -117,7 +117,12 @@ def ends_well_on_a_healthy_disk(story, place, ran):
 def fail_at(story, nth, error, stays):
     place = story.fresh_copy()
     with BrokenDisk(place.root, nth, error, stays).inserted() as disk:
-        ran = story.finish(place, fails=CacheError)
+        try:
+            ran = story.finish(place, fails=CacheError)
+        except AssertionError:
+            if len(disk.calls) < nth:  # sessions that were ready together share calls, and it ended before
+                return
+            raise
     try:
         assert os.strerror(error) in str(ran.error)
         ends_well_on_a_healthy_disk(story, place, ran)
