@@ -4,6 +4,7 @@ import json
 import platform
 import zlib
 from contextlib import closing
+from datetime import UTC, datetime
 from sqlite3 import connect
 
 import pytest
@@ -12,8 +13,9 @@ from memory_bucket_kit import MemoryBucket
 from writers_kit import Killed, Machine
 
 from ingest.cache.manifest import Manifest
+from ingest.cache.objects.bucket import Stored
 from ingest.cache.objects.writing.guard import Guarding
-from ingest.cache.objects.writing.records import Guard, found
+from ingest.cache.objects.writing.records import Guard, encoded, found
 from ingest.errors import CacheError, OtherWriter
 
 
@@ -31,6 +33,19 @@ def here(tmp_path, bucket):
 def there(tmp_path, bucket):
     (tmp_path / "there").mkdir()
     return Machine(tmp_path / "there" / "manifest.sqlite", bucket)
+
+
+class HeedlessBucket(MemoryBucket):
+    """One that ignores If-None-Match and If-Match, as some stores do."""
+
+    def put_over(self, name, data, etag):
+        self.before("put_over", name)
+        return self._put("put_over", name, data)
+
+
+def machines(folder, bucket):
+    (folder / "there").mkdir()
+    return Machine(folder / "manifest.sqlite", bucket), Machine(folder / "there" / "manifest.sqlite", bucket)
 
 
 def snapshots(bucket):
@@ -74,6 +89,37 @@ class TestTheGuard:
             one.claim()
             with pytest.raises(OtherWriter, match="belongs to another cache"):
                 other.claim()
+
+    def test_of_a_store_without_conditions_is_looked_at_before_it_is_written(self, tmp_path):
+        one, other = machines(tmp_path, HeedlessBucket())
+        with one.writing() as first, other.writing() as second:
+            for writer in (first, second):
+                writer.compare()
+            first.claim()
+            with pytest.raises(OtherWriter, match="belongs to another cache"):
+                second.claim()
+            first.compare()
+
+    def test_of_a_store_without_conditions_is_read_back_so_of_two_claims_at_once_one_is_refused(self, tmp_path):
+        one, other = machines(tmp_path, bucket := HeedlessBucket())
+        with one.writing() as first, other.writing() as second:
+
+            def rival(call, name):  # both have looked, and found none
+                bucket.after = lambda *_: None
+                bucket.put_over(name, encoded(Guard(second.manifest.identity.own(), 1, "there", "now")), None)
+
+            bucket.after = rival
+            with pytest.raises(OtherWriter, match="belongs to another cache"):
+                first.claim()
+            second.compare()
+
+    def test_that_a_store_does_not_keep_is_an_error_before_anything_is_stored(self, here, bucket, monkeypatch):
+        monkeypatch.setattr(
+            bucket, "_put", lambda call, name, content: Stored(name, len(content), "e", datetime.now(UTC))
+        )
+        with pytest.raises(CacheError, match=r"s3://bucket/prefix/ingest\.json was stored, and is missing"):
+            here.run(DAY)
+        assert (bucket.objects, here.committed()) == ({}, [])
 
     def test_whose_answer_was_lost_is_ours(self, here, bucket):
         def lost(call, name):

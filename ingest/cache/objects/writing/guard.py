@@ -1,7 +1,8 @@
 """One writer: `ingest.json` in an object store names the manifest that may write there, by its id.
 
-It is created by the first run that stores anything, and only if there is none, so of two machines one is refused. A
-copy of a manifest has the same id: snapshots tell it apart. No clock and no lease is asked; taking over is explicit.
+It is created by the first run that stores anything, and only if there is none, so of two machines one is refused; it is
+read back, so that one is refused almost always where a store ignores that condition. A copy of a manifest has the same
+id: snapshots tell it apart. No clock and no lease is asked; taking over is explicit.
 After a kill the file may be there although the manifest does not know: it has our id, and so it is ours.
 """
 
@@ -12,7 +13,7 @@ from ingest.cache.manifest.database import now
 from ingest.cache.manifest.identity import Identity, KnownStore
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.writing.records import Guard, encoded, found
-from ingest.errors import OtherWriter, Superseded
+from ingest.errors import CacheError, OtherWriter, Superseded
 from ingest.hints import call
 
 SeenGuard = tuple[Guard, str] | None
@@ -38,7 +39,11 @@ class Guarding:
 
     def claim(self) -> None:
         """Become the writer of a bucket that has none. Raises OtherWriter, CacheError."""
-        self._put(self._known().generation or 1, None)
+        # Since it was compared, a plan was made, and a store may ignore that the guard must not exist.
+        if guard := self.compare():
+            self.accept(guard)
+        else:
+            self._put(self._known().generation or 1, None)
 
     def take_over(self, seen: SeenGuard) -> None:
         """Become the writer in place of the one that was `seen`. Raises OtherWriter if another one was faster."""
@@ -56,7 +61,17 @@ class Guarding:
             self.bucket.put_over(Guard.NAME, encoded(guard), etag)
         except Superseded:  # by another machine, or by ourselves, and the answer was lost
             self.compare()
+        else:
+            self._read_back(guard)
         self.accept(guard)
+
+    def _read_back(self, guard: Guard) -> None:
+        """See that a guard is there as it was put: a store without conditions lets another machine put over it."""
+        seen = found(self.bucket, Guard)
+        if seen is None:
+            raise CacheError(f"{self.bucket.described(Guard.NAME)} was stored, and is missing: the store keeps nothing")
+        if seen[0].manifest != guard.manifest:
+            raise self._refusal(seen[0], self._known())
 
     def _known(self) -> KnownStore:
         return self.identity.store(self.bucket.url) or KnownStore(self.bucket.url, 0)
