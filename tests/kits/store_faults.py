@@ -7,7 +7,7 @@ with in_front_of(store.endpoint, one_in(3, seed=1)) as front:
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -96,12 +96,16 @@ def first_of_each(kind: str, fault: Fault) -> Script:
 
 @dataclass
 class Front:
-    """A running proxy. `script` and `latency_s` may be changed at any time; `struck` are the requests with a fault."""
+    """A running proxy. `script`, `latency_s` and `bend` may be changed at any time.
+
+    `bend` makes of the body of a request what the store gets. `struck` are the requests with a fault.
+    """
 
     target: str
     script: Script | None
     latency_s: float
     endpoint: str = ""
+    bend: Callable[[Request, bytes], bytes] = lambda _, body: body
     requests: list[Request] = field(default_factory=list)
     struck: list[tuple[Request, Fault]] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
@@ -118,15 +122,15 @@ class Front:
             self.struck.append((request, fault))
         await asyncio.sleep(self.latency_s)
         undone = isinstance(fault, ResetBefore) or (isinstance(fault, Status) and not fault.took_effect)
-        answer = Answer(200, b"") if undone else await self._asked(incoming)
+        answer = Answer(200, b"") if undone else await self._asked(incoming, request)
         return await send(incoming, spoilt(answer, fault), fault, Line(None), lambda count: None)
 
-    async def _asked(self, incoming: web.Request) -> Answer:
+    async def _asked(self, incoming: web.Request, request: Request) -> Answer:
         if self._session is None:
             self._session = ClientSession(auto_decompress=False)
         headers = [(name, text) for name, text in incoming.headers.items() if name.lower() not in _OF_A_HOP]
         url = URL(f"{self.target}{incoming.raw_path}", encoded=True)
-        body = await incoming.read()
+        body = self.bend(request, await incoming.read())
         sent = BytesIO(body) if body else None  # aiohttp warns of many bytes
         async with self._session.request(
             incoming.method,

@@ -13,6 +13,7 @@ from pipeline_kit import sampled
 from store_faults import CONFLICT, FAILED, FAULTS, LOST, first_of_each, in_front_of, kind_of, one_in
 
 from ingest.cache.objects.bucket import Bucket
+from ingest.cache.objects.writing.records import Guard, found
 from ingest.demo.servers.faults import (
     SLOW_DOWN,
     Foreign,
@@ -74,6 +75,22 @@ class TestOneFault:
         front.script = first_of_each("put", fault)
         second = faulty.put_over("a", b"2", first.etag)
         assert (store.get("a")[0], second.etag) == (b"2", store.head("a").etag)
+
+    def test_of_bytes_on_the_way_to_the_store_is_found_there_and_they_are_sent_again(self, store, faulty, front):
+        met = set()
+
+        def flipped(request, body):
+            if kind_of(request) != "put" or request.key in met:
+                return body
+            met.add(request.key)
+            return body[:1] + bytes([body[1] ^ 0xFF]) + body[2:]
+
+        front.bend = flipped
+        etag = put(faulty, "a").etag
+        faulty.put_over("b", b"12", None)
+        assert (store.get("a")[0], store.get("b")[0]) == (BYTES, b"12")
+        assert etag == store.head("a").etag
+        assert [kind_of(one) for one in front.requests].count("put") == 4
 
     def test_does_not_hide_who_else_replaced_it(self, store, faulty, front):
         first = store.put_over("a", b"1", None)
@@ -165,6 +182,30 @@ class TestEveryRequest:
                 text = "".join(traceback.format_exception(error.value))
                 assert secret not in text
                 assert os.environ["AWS_ACCESS_KEY_ID"] not in text
+
+    @pytest.mark.parametrize("said", ["<Error><Code>{}</Code></Error>", "denied for {}"])
+    def test_that_says_a_key_of_letters_alone_tells_no_key(self, faulty, front, said):
+        letters = "AKIAABCDEFGHIJKLMNOP"
+        for status in (200, 400, 403, 503):
+            front.script = always(Foreign(status, said.format(letters).encode(), (("ETag", "x"),)))
+            impatient = replace(faulty, tuning=replace(faulty.tuning, store_waited_s=0.05))
+            with pytest.raises(CacheError) as error:
+                found(impatient, Guard)
+            assert letters not in "".join(traceback.format_exception(error.value))
+
+    def test_is_not_found_refuses_what_is_put_and_is_no_missing_file(self, faulty, front, tmp_path):
+        front.script = always(Status(404, "NoSuchKey"))
+        (tmp_path / "part").write_bytes(BYTES)
+        in_pieces = replace(faulty, tuning=replace(faulty.tuning, store_multipart=1))
+        for call in (
+            lambda: put(faulty, "a"),
+            lambda: faulty.put_over("a", b"1", None),
+            lambda: in_pieces.put_new("a", tmp_path / "part", hashlib.sha256(BYTES).hexdigest()),
+        ):
+            with pytest.raises(StoreRefused, match=f"there is no bucket for {faulty.url}"):
+                call()
+        with pytest.raises(Superseded):  # as AWS answers where the object of an If-Match is missing
+            faulty.put_over("a", b"1", "0" * 32)
 
     def test_of_a_wrong_clock_is_refused_at_once(self, faulty, front):
         front.script = always(Status(403, "RequestTimeTooSkewed"))

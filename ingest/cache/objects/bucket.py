@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import tenacity
 
 from ingest.cache.objects.client import Access, check, client, learnt
-from ingest.cache.objects.faults import BeyondEnd, ConditionFailed, translated
+from ingest.cache.objects.faults import BeyondEnd, ConditionFailed, not_taken, translated
 from ingest.cache.objects.spans import Spans
 from ingest.errors import IngestError, StoreConflict, StoreUnavailable, Superseded
 from ingest.files import opening
@@ -174,7 +174,12 @@ class Bucket(Access):
                 self._remove([name])
 
     def _put(self, name: str, data: bytes, mode: Any) -> Stored:
-        result = client(self, "write").put(name, data, mode=mode, use_multipart=False)
+        try:
+            result = client(self, "write").put(name, data, mode=mode, use_multipart=False)
+        except FileNotFoundError as error:
+            if isinstance(mode, dict):  # what was to be replaced
+                raise ConditionFailed(f"{self.described(name)} is missing") from None
+            raise not_taken(error, self.url) from None
         return Stored(name, len(data), _bare(result["e_tag"]), datetime.now(UTC))
 
     def _mode(self, name: str, etag: str | None) -> Any:
@@ -201,7 +206,10 @@ class Bucket(Access):
         put = client(self, "multipart").put
         size, at_once = self.tuning.store_chunk, self.tuning.store_chunks_at_once
         with nullcontext(data) if isinstance(data, bytes) else opening.to_read(data) as file:
-            return _bare(put(name, file, use_multipart=True, chunk_size=size, max_concurrency=at_once)["e_tag"])
+            try:
+                return _bare(put(name, file, use_multipart=True, chunk_size=size, max_concurrency=at_once)["e_tag"])
+            except FileNotFoundError as error:
+                raise not_taken(error, self.url) from None
 
     def _found(self, name: str, size: int, sha256: str, hashed: str = "") -> Stored:
         """The object that has the name already. Raises StoreConflict if its bytes are others."""

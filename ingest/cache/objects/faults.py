@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from ingest.errors import StoreRefused, StoreUnavailable
 
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
-_CODE = re.compile(r"<Code>([A-Za-z]{3,48}\d{0,3})</Code>|\(code: ([A-Za-z]{3,48}\d{0,3})\)")
+_WORD = r"((?=[A-Z]*[a-z])[A-Za-z]{3,48}\d{0,3})"
+"""A code is of words, and so has small letters; an access key has none."""
+
+_CODE = re.compile(rf"<Code>{_WORD}</Code>|\(code: {_WORD}\)")
 _SYSTEM = re.compile(r'kind: \w+,\s+(?:message|error): "([^"\\]{1,80})"')
 _CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w{1,48})")
 _BODY = "\n\nDebug source:"
@@ -91,6 +94,11 @@ def translated(error: Exception, described: str, url: str) -> Exception:
     if _may_pass(fault):
         return StoreUnavailable(f"the store does not do what was asked of {described}: {fault.reason}")
     return StoreRefused(_refusal(fault, url))
+
+
+def not_taken(error: Exception, url: str) -> StoreRefused:
+    """The exception to raise where a put is answered like a read of what is missing: by no store, or of no bucket."""
+    return StoreRefused(_refusal(fault_of(error), url))
 
 
 def _is_foreign(error: Exception) -> bool:

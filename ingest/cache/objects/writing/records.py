@@ -71,8 +71,8 @@ def _decoded(kind: type[_Record], data: bytes, where: str) -> _Record:
         if count(told.get("format")) > FORMAT:
             raise CacheError(f"{where} was written by a newer version of ingest: update ingest")
         return kind(**{field.name: _KINDS[field.type](told.get(field.name)) for field in fields(kind)})
-    except ValueError as error:
-        raise CacheError(f"{where} is not what ingest wrote: {error}") from error
+    except ValueError:  # which quotes the bytes: they may be a store's error that quotes a key
+        raise CacheError(f"{where} is not what ingest wrote") from None
 
 
 _KINDS: Mapping[object, Kind[Any]] = {str: text, int: count}
