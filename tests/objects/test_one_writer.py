@@ -169,6 +169,15 @@ class TestTheGuard:
 
 
 class TestSnapshots:
+    def test_a_store_that_did_not_find_the_pointer_once_is_ours_when_it_does_again(self, here, bucket):
+        here.run(DAY)
+        kept = dict(bucket.objects)
+        bucket.objects.clear()  # as where a web server in front of the store says 404 while that starts again
+        assert here.is_writer()
+        bucket.objects.update(kept)
+        here.run(NEXT)
+        assert (here.committed(), len(snapshots(bucket))) == ([DAY, NEXT], 2)
+
     def test_hold_the_manifest_as_it_was_after_the_run(self, here, bucket, tmp_path):
         here.run(DAY)
         (name,) = snapshots(bucket)

@@ -13,6 +13,7 @@ from pipeline_kit import sampled
 from store_faults import CONFLICT, FAILED, FAULTS, LOST, first_of_each, in_front_of, kind_of, one_in
 
 from ingest.cache.objects.bucket import Bucket
+from ingest.cache.objects.collecting.clock import time_of
 from ingest.cache.objects.writing.records import Guard, found
 from ingest.demo.servers.faults import (
     SLOW_DOWN,
@@ -206,6 +207,11 @@ class TestEveryRequest:
                 call()
         with pytest.raises(Superseded):  # as AWS answers where the object of an If-Match is missing
             faulty.put_over("a", b"1", "0" * 32)
+
+    def test_finds_nothing_leaves_the_time_untold(self, faulty, front):
+        front.script = lambda request: Status(404, "NoSuchKey") if kind_of(request) == "head" else None
+        with pytest.raises(StoreUnavailable, match=r"clock\.txt was stored, and is missing"):
+            time_of(faulty)
 
     def test_of_a_wrong_clock_is_refused_at_once(self, faulty, front):
         front.script = always(Status(403, "RequestTimeTooSkewed"))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from ingest.cache.objects.bucket import Bucket
-from ingest.errors import Superseded
+from ingest.errors import StoreUnavailable, Superseded
 
 NAME = "clock.txt"
 """What is written to see which time the store gives it; always the same object, so nothing is left to remove."""
@@ -19,7 +19,10 @@ def time_of(bucket: Bucket) -> datetime:
     with suppress(Superseded):  # by another program that wanted to know, just now
         # Other bytes each time: after a lost answer, they tell whether this was written.
         bucket.put_over(NAME, f"{uuid.uuid4()}\n".encode(), _etag(bucket))
-    return bucket.head(NAME).modified
+    try:
+        return bucket.head(NAME).modified
+    except FileNotFoundError:
+        raise StoreUnavailable(f"{bucket.described(NAME)} was stored, and is missing") from None
 
 
 def _etag(bucket: Bucket) -> str | None:

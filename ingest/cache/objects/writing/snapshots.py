@@ -89,13 +89,14 @@ class Snapshots:
     def compare(self) -> None:
         """Raise OtherWriter if the pointer is not the one that this manifest wrote last, or CacheError.
 
-        A pointer that is gone was removed by somebody: the next snapshot makes a new one.
+        A pointer that is gone was removed by somebody: the next snapshot makes a new one. Or a web server in front of
+        a store that is away says so of everything, so what is known of the pointer is kept: it may be back later.
         """
         known = self.identity.store(self.bucket.url)
         seen = found(self.bucket, Pointer)
         if seen is None:
             if known and known.token:
-                self.identity.note(KnownStore(known.url, known.generation))
+                self.identity.note(replace(known, content=None))
         elif not self._is_ours(seen[0], known):
             raise self._refusal(seen[0])
         elif known is None or (known.token, known.etag) != (seen[0].token, seen[1]):
