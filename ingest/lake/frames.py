@@ -4,10 +4,11 @@ A month of stocks is one frame. More is cut by ticker: the indexes of the parts 
 and each frame reads only the members of its own tickers.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from typing import TypeVar
 
 import polars as pl
 
@@ -15,7 +16,7 @@ from ingest.cache.cache import Layout
 from ingest.cache.layout import MemberIndex, PartsOf
 from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.parts.bars import firsts, rows_of_many, schema_of
-from ingest.cache.parts.parts import read_known, read_members
+from ingest.cache.parts.parts import read_members, read_rows
 from ingest.cache.parts.store import key_to_read
 from ingest.market.contracts import contract_schema, with_contracts
 from ingest.market.datasets import TIERS, Dataset, Tier
@@ -30,6 +31,8 @@ _PARSED = 4 << 20
 """Bytes of text that are parsed at once."""
 
 _THREADS = 2
+
+_Item = TypeVar("_Item")
 
 
 def lake_schema(dataset: Dataset) -> pl.Schema:
@@ -47,7 +50,8 @@ def frames(layout: Layout, sessions: Sequence[PartsOf], most: int = MOST) -> Ite
     for span in _spans(sessions, most):
         parts = [(one, tier) for tier in TIERS for one in sessions if tier in one.index]
         texts = read_ahead(partial(_texts, layout, span), parts, max(_THREADS, layout.parts.ahead))
-        found = [span.of(rows_of_many(some, layout.dataset)) for some in _batches(chain.from_iterable(texts))]
+        batches = _groups(chain.from_iterable(texts), lambda text: len(text[1]), _PARSED)
+        found = [span.of(rows_of_many(some, layout.dataset)) for some in batches]
         rows = firsts(pl.concat([pl.DataFrame(schema=schema_of(layout.dataset)), *found]), layout.dataset)
         yield with_contracts(rows, layout.dataset).cast(dict(lake_schema(layout.dataset)))  # type: ignore[arg-type]
 
@@ -104,8 +108,7 @@ def _texts(layout: Layout, span: _Span, part: tuple[PartsOf, Tier]) -> Iterable[
     session, tier = part
     key, index = key_to_read(layout.parts, session, tier), session.index[tier]
     if span.is_all and index.offsets[-1] <= MOST:
-        text = read_known(layout.parts, key, session.sha256[tier])
-        return [(session, text[text.find(b"\n") + 1 or len(text) :])]
+        return [(session, read_rows(layout.parts, key, session.sha256[tier]))]
     if index.ordered:
         return [(session, read_members(layout.parts, key, index, span.members(index)))]
     # Any member may have any ticker: all are read for each span, and not at once.
@@ -114,25 +117,18 @@ def _texts(layout: Layout, span: _Span, part: tuple[PartsOf, Tier]) -> Iterable[
 
 def _pieces(index: MemberIndex) -> Iterator[Sequence[int]]:
     """The members of a part in groups of about `_PIECE` packed bytes."""
-    group, size = list[int](), 0
-    for member in range(len(index.firsts)):
-        group.append(member)
-        size += index.offsets[member + 1] - index.offsets[member]
-        if size >= _PIECE:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
+    offsets = index.offsets
+    return _groups(range(len(index.firsts)), lambda member: offsets[member + 1] - offsets[member], _PIECE)
 
 
-def _batches(texts: Iterable[Text]) -> Iterator[Sequence[Text]]:
-    """Texts in groups of about `_PARSED` bytes."""
-    group, size = list[Text](), 0
-    for text in texts:
-        group.append(text)
-        size += len(text[1])
-        if size >= _PARSED:
+def _groups(items: Iterable[_Item], size: Callable[[_Item], int], enough: int) -> Iterator[Sequence[_Item]]:
+    """Items in groups, each ended by the one with which it has `enough`."""
+    group, together = list[_Item](), 0
+    for item in items:
+        group.append(item)
+        together += size(item)
+        if together >= enough:
             yield group
-            group, size = [], 0
+            group, together = [], 0
     if group:
         yield group

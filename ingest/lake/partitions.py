@@ -8,7 +8,7 @@ in which a listing shows both, and rows would be counted twice.
 import hashlib
 import re
 from calendar import monthrange
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -46,10 +46,15 @@ def view_name(dataset: Dataset) -> str:
     return dataset.short.replace("-", "_")
 
 
+def together(dataset: Dataset, sessions: Iterable[date]) -> Iterator[list[date]]:
+    """Sessions (ascending) in groups, each of those that one file covers."""
+    return (list(group) for _, group in groupby(sessions, lambda session: partition_of(dataset, session)))
+
+
 def partitions(dataset: Dataset, made_of: Mapping[date, str]) -> dict[str, Partition]:
     """The partitions of sessions (ascending), each given with what it is made of."""
-    found = groupby(made_of, lambda session: partition_of(dataset, session))
-    return {name: _partition(name, tuple(sessions), made_of) for name, sessions in found}
+    found = (_partition(partition_of(dataset, group[0]), tuple(group), made_of) for group in together(dataset, made_of))
+    return {one.name: one for one in found}
 
 
 def _partition(name: str, sessions: tuple[date, ...], made_of: Mapping[date, str]) -> Partition:
@@ -146,15 +151,27 @@ class Standing:
         made_of, files = cache.manifest.at_once(lambda: (lake.made_of(begin, end), lake.all()), begin, end)
         return cls(LakeFolder.of(cache), partitions(cache.dataset, made_of), files)
 
+    def current(self) -> list[Partition]:
+        """The partitions whose files were made of their sessions as they are, ascending; all others are outdated."""
+        return [one for one in self.wanted.values() if self._is_current(one)]
+
+    def _is_current(self, partition: Partition) -> bool:
+        file = self.files.get(partition.name)
+        return file is not None and (file.contents, file.format) == (partition.contents, FORMAT)
+
     def is_clean(self, partition: Partition) -> bool:
         """Whether the file of a partition has just the rows of its sessions. Raises CacheError."""
-        file = self.files.get(partition.name)
-        is_right = file is not None and (file.contents, file.format) == (partition.contents, FORMAT)
-        return file is not None and is_right and self.folder.is_intact(file)
+        return self._is_current(partition) and self.folder.is_intact(self.files[partition.name])
+
+    def parted(self) -> tuple[list[Partition], list[Partition]]:
+        """The partitions whose files are clean, and those whose files have to be written. Raises CacheError."""
+        names = {name for name, one in self.wanted.items() if self.is_clean(one)}
+        clean = [one for name, one in self.wanted.items() if name in names]
+        return clean, [one for name, one in self.wanted.items() if name not in names]
 
     def due(self) -> list[Partition]:
         """The partitions whose files have to be written, ascending. Raises CacheError."""
-        return [one for one in self.wanted.values() if not self.is_clean(one)]
+        return self.parted()[1]
 
     def unwanted(self) -> list[str]:
         """Partitions that have a file and no session any more, ascending. Raises CacheError."""

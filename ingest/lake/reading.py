@@ -4,16 +4,15 @@ A file is renamed into place as a whole, and the manifest is asked before and af
 is not returned. A file that cannot be read is no error, since the parts have its rows, too.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
 
 import polars as pl
 
 from ingest.cache.cache import Cache
 from ingest.cache.parts.bars import schema_of
-from ingest.lake.partitions import Partition, Standing, partition_of
+from ingest.lake.partitions import Partition, Standing
 
 _WORTH = 2
 """Sessions of a file from which on it is read for few tickers: members of one part are found faster."""
@@ -72,9 +71,3 @@ def _read(cache: Cache, standing: Standing, chosen: Sequence[Partition], wish: W
         return wish.of(cache, rows, [day for one in chosen for day in one.sessions])
     except (OSError, UnicodeError, pl.exceptions.PolarsError):
         return None
-
-
-def together(cache: Cache, days: Sequence[date]) -> Iterator[Sequence[date]]:
-    """Days (ascending) in groups, each of those that one file of the lake covers."""
-    for _, group in groupby(days, lambda day: partition_of(cache.dataset, day)):
-        yield list(group)

@@ -46,9 +46,7 @@ def lake_state(settings: Settings, dataset: Dataset) -> LakeState:
     """The state of a dataset's lake; nothing is written. Raises CacheError."""
     with Cache.read(settings, dataset) as cache:
         standing = Standing.of(cache)
-        due = standing.due()
-        names = {one.name for one in due}
-        clean = [one for name, one in standing.wanted.items() if name not in names]
+        clean, due = standing.parted()
         days = [day for one in clean for day in one.sessions]
         files = [standing.files[one.name] for one in clean]
         return LakeState(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import groupby
 from threading import Event
 
 import polars as pl
@@ -12,7 +11,7 @@ import polars as pl
 from ingest.cache.cache import Cache
 from ingest.errors import IngestError
 from ingest.lake.frames import lake_schema
-from ingest.lake.partitions import partition_of
+from ingest.lake.partitions import together
 from ingest.maintenance.corrections import changed_values, changes_frame
 from ingest.maintenance.status import findings
 from ingest.market.datasets import Dataset
@@ -66,11 +65,11 @@ def of_parts(settings: Settings, dataset: Dataset, days: Sequence[date], scans: 
 
     def read() -> pl.DataFrame:
         frames = [pl.DataFrame(schema=schema)]
-        for _, group in groupby(days, lambda day: partition_of(dataset, day)):
+        for group in together(dataset, days):
             if told.stop.is_set():
                 raise InterruptedError
             with told.noted():
-                frames.append(_rows(settings, dataset, list(group)).select(list(schema)).cast(dict(schema)))  # type: ignore[arg-type]
+                frames.append(_rows(settings, dataset, group).select(list(schema)).cast(dict(schema)))  # type: ignore[arg-type]
         return pl.concat(frames)
 
     return Table(schema, read)

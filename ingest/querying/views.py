@@ -82,9 +82,8 @@ def _view(settings: Settings, dataset: Dataset, scans: Scans | None) -> View | N
     with Cache.read(settings, dataset) as cache:
         standing = Standing.of(cache)
         partial = sorted(cache.manifest.sessions.coverage().partial)
-        clean = [one for one in standing.wanted.values() if standing.is_clean(one)]
-    names = {one.name for one in clean}
-    days = [day for name, one in standing.wanted.items() if name not in names for day in one.sessions]
+        clean, due = standing.parted()
+    days = [day for one in due for day in one.sessions]
     if not standing.wanted:
         return None
     files = [str(standing.folder.file(one.name)) for one in clean]

@@ -1,8 +1,8 @@
 """What is stored, read back: raw rows of some tickers, of a whole session, or a lazy scan of both tiers.
 
-Each row names its source. Massive's come from the tracked CSVs if these are up to date, else from the parts; Yahoo's
-are in the manifest, and are returned only for sessions without a stored file from Massive. Minutes come only from
-Massive, from the parts.
+Each row names its source. Massive's come from the tracked CSVs if these are up to date, else from the lake as far as it
+is, else from the parts; Yahoo's are in the manifest, and are returned only for sessions without a stored file from
+Massive. Minutes come only from Massive, never from CSVs.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -12,7 +12,7 @@ from polars.io.plugins import register_io_source
 from ingest.cache.cache import Cache
 from ingest.errors import warn
 from ingest.hints import Value, call
-from ingest.lake.reading import together
+from ingest.lake.partitions import together
 from ingest.market.contracts import contracts_of
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covers, some
@@ -88,7 +88,7 @@ def _batches(cache: Cache, days: Sequence[date], batch: int, wish: "Pushdown") -
     """The days in groups that are read at once: those of a file of the lake, or as many as fit in memory."""
     in_lake = batch > 1 and cache.dataset.by_month and cache.manifest.lake.exists()
     if in_lake and wish.tickers is None:
-        yield from together(cache, days)
+        yield from together(cache.dataset, days)
         return
     size = batch if wish.tickers is not None else max(1, batch // cache.dataset.kind.rows_a_day)
     size = size * _IN_LAKE if in_lake else size

@@ -8,7 +8,7 @@ import polars as pl
 
 from ingest.cache.layout import PartsOf
 from ingest.cache.parts.lines import batches, check_columns, dated_texts, parse_lines, stamp_of
-from ingest.cache.parts.parts import read_known
+from ingest.cache.parts.parts import read_rows
 from ingest.cache.parts.store import PartStore, key_to_read
 from ingest.market.datasets import TIERS, Dataset
 from ingest.market.epochs import in_ns, is_near, of_text
@@ -46,8 +46,8 @@ def bars(store: PartStore, dataset: Dataset, sessions: Iterable[PartsOf], wanted
 def all_bars(store: PartStore, dataset: Dataset, parts: PartsOf) -> pl.DataFrame:
     """Every row of a session from both parts, in the form of `bars`. Raises CacheError."""
     tiers = [tier for tier in TIERS if tier in parts.index]
-    texts = [read_known(store, key_to_read(store, parts, tier), parts.sha256[tier]) for tier in tiers]
-    frames = [rows_of(text[text.find(b"\n") + 1 or len(text) :], parts, dataset) for text in texts]
+    texts = [read_rows(store, key_to_read(store, parts, tier), parts.sha256[tier]) for tier in tiers]
+    frames = [rows_of(text, parts, dataset) for text in texts]
     return firsts(pl.concat(frames), dataset)
 
 
@@ -79,13 +79,12 @@ def _together(
     columns: tuple[str, ...], texts: Sequence[tuple[PartsOf, bytes]], dataset: Dataset
 ) -> Iterator[pl.DataFrame]:
     lines = [text.count(b"\n") for _, text in texts]
-    stamp = stamp_of(columns)
     rows = _numbers(b"".join([text for _, text in texts]), columns, dataset, every=True) if sum(lines) else None
     # A text has at most as many rows as lines: if all have as many together, each has, and they can be told apart.
     if rows is None or rows.height != sum(lines):
         yield from (rows_of(text, parts, dataset) for parts, text in texts if text)
         return
-    days = pl.Series(stamp, [parts.session for parts, _ in texts], pl.Date)
+    days = pl.Series([parts.session for parts, _ in texts], dtype=pl.Date)
     dated = rows.with_columns(date=days.gather(np.repeat(np.arange(len(texts)), lines)))
     yield _near(_whole(dated, dataset), dataset).select(schema_of(dataset).names())
 
@@ -122,9 +121,8 @@ def _numbers(
 ) -> pl.DataFrame:
     """Ticker, `others` as text, time and numbers: parsed at once, or cast one by one if they are oddly written.
 
-    With `every`, rows that belong to no ticker are among them.
-
-    A number that the file does not have (indices have no volume) is null in each row.
+    A number that the file does not have (indices have no volume) is null in each row. With `every`, rows that belong to
+    no ticker are among them.
     """
     starts = [dataset.kind.time] if dataset.kind.timed else []
     check_columns(columns, (*dataset.numbers, *starts))

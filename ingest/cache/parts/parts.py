@@ -134,7 +134,12 @@ def read_members(store: PartStore, part: PartKey, index: MemberIndex, members: S
         text = _whole(store, lambda: blockgzip.unpack(_read_members(store, part, index, members)))
     except (OSError, UnreadableFile) as error:
         raise _unreadable(store, part, error) from error
-    return text[text.find(b"\n") + 1 or len(text) :] if members and members[0] == 0 else text
+    return _body(text) if members and members[0] == 0 else text
+
+
+def _body(text: bytes) -> bytes:
+    """A part's text without its header."""
+    return text[text.find(b"\n") + 1 or len(text) :]
 
 
 def _whole(store: PartStore, read: Callable[[], bytes]) -> bytes:
@@ -180,6 +185,11 @@ def read_known(store: PartStore, part: PartKey, sha256: str) -> bytes:
     except (OSError, UnreadableFile) as error:
         raise _unreadable(store, part, error) from error
     raise CacheError(f"the part {store.described(part)} is not the file that was written")
+
+
+def read_rows(store: PartStore, part: PartKey, sha256: str) -> bytes:
+    """Like `read_known`, without the header."""
+    return _body(read_known(store, part, sha256))
 
 
 def read_pieces(store: PartStore, part: PartKey, size: int) -> Iterator[bytes]:

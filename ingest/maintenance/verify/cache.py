@@ -153,7 +153,7 @@ class _Verifying:
                 *unreferenced.orphans,
                 *self._gaps(held),
             ),
-            lake_files=len(lake.current(standing)),
+            lake_files=len(standing.current()),
             notes=(*notes, *self._notes(sum(row.dirty for row in followed), standing), *unreferenced.notes()),
         )
 
@@ -234,7 +234,7 @@ class _Verifying:
             yield f"{len(intents):,} replacements were interrupted: the next run finishes them"
         if dirty:
             yield f"{dirty:,} CSVs are out of date: the next run updates them"
-        if standing.files and (due := len(standing.wanted) - len(lake.current(standing))):
+        if standing.files and (due := len(standing.wanted) - len(standing.current())):
             yield f"{due:,} files of the lake are missing or out of date: the next run with the lake on writes them"
 
 

@@ -14,15 +14,9 @@ from ingest.maintenance.verify.problems import Kind, Problem
 AFRESH = "a repair writes it again from the parts"
 
 
-def current(standing: Standing) -> list[Partition]:
-    """The partitions with a file that was made of what is stored now; all others are outdated."""
-    files = standing.files
-    return [one for one in standing.wanted.values() if one.name in files and files[one.name].contents == one.contents]
-
-
 def check_files(standing: Standing) -> Iterator[Problem]:
     """Compare the files with their hashes; those that are outdated are made again anyway."""
-    for partition in current(standing):
+    for partition in standing.current():
         try:
             sha256 = sha256_of(standing.folder.file(partition.name))
         except FileNotFoundError:
@@ -37,7 +31,7 @@ def check_files(standing: Standing) -> Iterator[Problem]:
 
 def compare_rows(cache: Cache, standing: Standing) -> Iterator[Problem]:
     """Compare the rows of each file with those of its parts. Raises CacheError if a part is damaged."""
-    for partition in current(standing):
+    for partition in standing.current():
         path, parts = standing.folder.file(partition.name), list(cache.manifest.sessions.parts(partition.sessions))
         try:
             stored = pl.read_parquet(path, hive_partitioning=False, glob=False)
