@@ -9,7 +9,8 @@ from datetime import date
 import duckdb
 import polars as pl
 import pytest
-from pipeline_kit import TRACKED, Place, flat, key, market_day, market_objects, pack, trading_days, window
+from lake_kit import DAYS
+from pipeline_kit import TRACKED, Place, flat, key, market_day, pack, window
 from polars.testing import assert_frame_equal
 
 from ingest.cache.cache import Cache
@@ -28,24 +29,8 @@ from ingest.market.calendars import Calendar
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.reading import history as stored
 
-DAYS = trading_days(date(2025, 2, 27), 4)
-"""Two sessions of February, two of March."""
-
 MONTHS = ["2025-02", "2025-03"]
 EVERY = [pytest.param(dataset, id=name) for name, dataset in CATALOGUE.items()]
-
-
-@pytest.fixture
-def server(loopback_keys):
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
-
-
-@pytest.fixture
-def place(server, tmp_path):
-    place = Place(tmp_path / "cache", server.endpoint_url, lake=True)
-    place.run(*window(DAYS))
-    return place
 
 
 def folder(place):

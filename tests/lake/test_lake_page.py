@@ -1,20 +1,19 @@
 """Other programs read the lake: each block of docs/lake.md, as it stands."""
 
 import re
-from datetime import date
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
-from pipeline_kit import Place, market_objects, trading_days, window
+from lake_kit import DAYS
+from pipeline_kit import Place, market_objects, window
 
 import ingest
 from ingest.demo.servers import loopback
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lake.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-DAYS = trading_days(date(2025, 2, 27), 4)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline_kit import Place, key, market_day, market_objects, pack, trading_days, window
+from lake_kit import DAYS
+from pipeline_kit import Place, key, market_day, pack, window
 from polars.testing import assert_frame_equal
 
 from ingest.cache.manifest.lake import LakeFiles
@@ -25,7 +26,6 @@ EVERY = [pytest.param(one, id=name) for name, one in CATALOGUE.items() if "futur
 """The venues of futures are alike."""
 
 SPAN = date(2026, 1, 27), date(2026, 2, 4)
-DAYS = trading_days(date(2025, 2, 27), 4)
 
 
 def files(dataset):
@@ -107,12 +107,6 @@ def either(ask):
 
 def scan(place):
     return stored.scan(place.settings(), place.dataset, None, None)
-
-
-@pytest.fixture
-def server(loopback_keys):
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import date
 
 import polars as pl
 import pytest
-from pipeline_kit import TRACKED, Place, key, market_day, market_objects, pack, trading_days, window
+from lake_kit import DAYS
+from pipeline_kit import TRACKED, key, market_day, pack, window
 
-from ingest.demo.servers import loopback
 from ingest.files.hashing import sha256_of
 from ingest.lake.partitions import LakeFolder
 from ingest.maintenance.repair import repair
@@ -17,21 +16,6 @@ from ingest.maintenance.verify import verify
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.windows import Window
 from ingest.planning.request import Request
-
-DAYS = trading_days(date(2025, 2, 27), 4)
-
-
-@pytest.fixture
-def server(loopback_keys):
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
-
-
-@pytest.fixture
-def place(server, tmp_path):
-    place = Place(tmp_path / "cache", server.endpoint_url, lake=True)
-    place.run(*window(DAYS))
-    return place
 
 
 def file(place, partition="2025-02"):
