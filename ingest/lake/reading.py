@@ -12,6 +12,7 @@ import polars as pl
 
 from ingest.cache.cache import Cache
 from ingest.cache.parts.bars import schema_of
+from ingest.cache.steady import Read, steadily
 from ingest.lake.partitions import Partition, Standing
 
 _WORTH = 2
@@ -19,7 +20,7 @@ _WORTH = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Wanted:
     """Rows of these sessions, of these tickers and in these columns; None: all of them."""
 
     days: frozenset[date]
@@ -39,7 +40,7 @@ class Wish:
         return self.columns is None or column in self.columns
 
 
-def lake_rows(cache: Cache, wish: Wish) -> tuple[pl.DataFrame | None, frozenset[date]]:
+def lake_rows(cache: Cache, wish: Wanted) -> tuple[pl.DataFrame | None, frozenset[date]]:
     """Rows in the order of the files, in each sorted by ticker and time, and the sessions that they are all rows of.
 
     None if there are none. Raises CacheError.
@@ -59,12 +60,22 @@ def lake_rows(cache: Cache, wish: Wish) -> tuple[pl.DataFrame | None, frozenset[
     return rows if found == chosen else rows.filter(pl.col("date").is_in(sorted(days))), days
 
 
-def _is_worth(partition: Partition, wish: Wish) -> bool:
+def lake_and_parts(cache: Cache, wish: Wanted, read: Read) -> tuple[pl.DataFrame | None, list[pl.DataFrame]]:
+    """Rows of the lake, as far as it has them (None: of no session), and what `read` returns for all other parts.
+
+    A run may be replacing either. Raises CacheError.
+    """
+    rows, found = lake_rows(cache, wish)
+    left = wish.days - found
+    return rows, steadily(cache, left, read) if left or rows is None else []
+
+
+def _is_worth(partition: Partition, wish: Wanted) -> bool:
     wanted = len(wish.days.intersection(partition.sessions))
     return wanted >= min(_WORTH, len(partition.sessions))
 
 
-def _read(cache: Cache, standing: Standing, chosen: Sequence[Partition], wish: Wish) -> pl.DataFrame | None:
+def _read(cache: Cache, standing: Standing, chosen: Sequence[Partition], wish: Wanted) -> pl.DataFrame | None:
     try:
         paths = [str(standing.folder.file(one.name)) for one in chosen]
         rows = pl.scan_parquet(paths, hive_partitioning=False, glob=False)

@@ -14,8 +14,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.layout import PartsOf
 from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.parts.bars import all_bars, size_of
-from ingest.cache.steady import steadily
-from ingest.lake.reading import Wish, lake_rows
+from ingest.lake.reading import Wanted, lake_and_parts
 
 TRADED = pl.Schema(
     {
@@ -62,12 +61,9 @@ def _dollars(rows: pl.DataFrame) -> pl.DataFrame:
 def _frames(cache: Cache, days: Sequence[date]) -> Iterator[pl.DataFrame]:
     """Rows of these sessions in any order, those of a month at once."""
     for _, group in groupby(days, lambda day: (day.year, day.month)):
-        wish = Wish(frozenset(group), columns=frozenset(_READ))
-        rows, there = lake_rows(cache, wish)
-        if rows is not None:
-            yield rows
-        if left := wish.days - there:
-            yield from steadily(cache, left, partial(_from_parts, cache))
+        wish = Wanted(frozenset(group), columns=frozenset(_READ))
+        rows, frames = lake_and_parts(cache, wish, partial(_from_parts, cache))
+        yield from [*([] if rows is None else [rows]), *frames]
 
 
 def _from_parts(cache: Cache, parts: Sequence[PartsOf]) -> pl.DataFrame:

@@ -20,9 +20,9 @@ from ingest.cache.manifest.records import Projection
 from ingest.cache.manifest.yahoo import QuoteRow
 from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.parts.bars import BARS, all_bars, bars, firsts, schema_of, size_of
-from ingest.cache.steady import Read, steadily
+from ingest.cache.steady import Read
 from ingest.files import opening
-from ingest.lake.reading import Wish, lake_rows
+from ingest.lake.reading import Wanted, lake_and_parts
 from ingest.market.contracts import CONTRACT, contract_schema, with_contracts
 from ingest.market.datasets import Dataset
 from ingest.market.row_kinds import DAY_BARS
@@ -117,11 +117,10 @@ def _all_on(
 
     held, yahoo = cache.manifest.at_once(told, days[0], days[-1]) if days else ([], [])
     needed = None if columns is None else frozenset(columns).union(cache.dataset.kind.order, ["date"])
-    wish = Wish(frozenset(held), columns=needed)
-    rows, there = lake_rows(cache, wish)
-    frames = [] if rows is None else [rows]
-    frames += steadily(cache, wish.days - there, lambda parts: pl.concat(_all_bars(cache, parts)))
-    by_day = [day for frame in frames for day in frame.rechunk().partition_by("date")]  # a tenth of what a sort takes
+    wish = Wanted(frozenset(held), columns=needed)
+    rows, frames = lake_and_parts(cache, wish, lambda parts: pl.concat(_all_bars(cache, parts)))
+    stored = [*([] if rows is None else [rows]), *frames]
+    by_day = [day for frame in stored for day in frame.rechunk().partition_by("date")]  # a tenth of what a sort takes
     massives = sorted((day for day in by_day if day.height), key=lambda day: day["date"][0])
     found = [_from(cache, day, "massive", columns) for day in massives]
     if not any(frame.height for frame in yahoo):
@@ -139,7 +138,7 @@ def session(cache: Cache, day: date, sources: Collection[str] = SOURCES) -> pl.D
         return _held(cache, sources, day, day), _yahoo(cache, cache.manifest.yahoo.rows_of(day), sources)
 
     held, yahoo = cache.manifest.at_once(told, day, day)
-    found = _stored(cache, Wish(frozenset(held)), lambda parts: pl.concat(_all_bars(cache, parts)))
+    found = _stored(cache, Wanted(frozenset(held)), lambda parts: pl.concat(_all_bars(cache, parts)))
     massives = _from(cache, found, "massive")
     return pl.concat([massives, yahoo]).sort(cache.dataset.kind.order) if yahoo.height else massives
 
@@ -210,22 +209,17 @@ def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataF
 def _from_parts(cache: Cache, tickers: frozenset[str], held: Sequence[date], trades: bool) -> pl.DataFrame:
     """Rows of these tickers; without `trades` the number of them, which takes a tenth of the time, may be null."""
     columns = None if trades else frozenset(schema_of(cache.dataset)) - {"transactions"}
-    return _stored(cache, Wish(frozenset(held), tickers, columns), lambda parts: _bars(cache, tickers, parts))
+    return _stored(cache, Wanted(frozenset(held), tickers, columns), lambda parts: _bars(cache, tickers, parts))
 
 
-def _stored(cache: Cache, wish: Wish, read: Read) -> pl.DataFrame:
-    """Rows of stored sessions, from the lake as far as it has them, else what `read` returns for their parts.
-
-    A run may be replacing either.
-    """
-    rows, found = lake_rows(cache, wish)
-    left = wish.days - found
-    frames = [] if rows is None else [rows]
-    if left or rows is None:
-        frames += steadily(cache, left, read)
+def _stored(cache: Cache, wish: Wanted, read: Read) -> pl.DataFrame:
+    """Rows of stored sessions, from the lake as far as it has them, else what `read` returns for their parts."""
+    rows, frames = lake_and_parts(cache, wish, read)
     if len(frames) == 1 and rows is None:
         return frames[0]
-    return pl.concat(frames, how="diagonal").sort(*cache.dataset.kind.order, maintain_order=True)
+    return pl.concat([*([] if rows is None else [rows]), *frames], how="diagonal").sort(
+        *cache.dataset.kind.order, maintain_order=True
+    )
 
 
 def _bars(cache: Cache, tickers: frozenset[str], parts: Sequence[PartsOf]) -> pl.DataFrame:
