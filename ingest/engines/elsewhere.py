@@ -13,29 +13,23 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import anyio
 from anyio.to_thread import run_sync
 
 from ingest import events
-from ingest.cache.parts.store import Opened, explaining
 from ingest.engines import hand
 from ingest.engines.cluster import Cluster
+from ingest.engines.deposits import Deposit, fetched
 from ingest.engines.fitness import Terms, probes, versions
-from ingest.engines.messages import Answer, Deposit, Order
+from ingest.engines.messages import Answer, Order
 from ingest.engines.tasks import Board, Task
 from ingest.errors import EngineLost, IngestError, WorkerUnfit
-from ingest.files import durable
 from ingest.pipeline.committer import Ended, Executor, Results
 from ingest.pipeline.task import Failed, Job
 from ingest.settings import Settings
-from ingest.sources.base import Body
 from ingest.sources.limits import UnderWay
 from ingest.sources.resilient import ResilientSource
-
-_PIECE = 1 << 20
 
 Connect = Callable[[Terms, events.Sink], Cluster]
 """Connects to a cluster, or returns the one that is connected; may block, and raises EngineLost."""
@@ -224,7 +218,10 @@ class _Going:
         deaths = self._cluster.deaths(error) or isinstance(error, CancelledError)
         if not deaths:
             raise self._lost(error) from error
-        for session in self._board.died(execution.task, deaths):
+        given_up = self._board.died(execution.task, deaths)
+        if not self._board.is_open(execution.task):
+            self._take_back(execution.task)
+        for session in given_up:
             job = next(one for one in execution.task.jobs if one.session == session)
             await results.send(Ended(Failed(job, f"{self._cluster.name}: {_DEADLY}"), _nothing))
 
@@ -245,12 +242,15 @@ class _Going:
                 await results.send(Ended(outcome.result(job, body=await run_sync(fetched, there, job)), _nothing))
             else:  # its spool file is the first answer's, which may be read now
                 await run_sync(job.parts.discard, there.key)
-        for other in [one for one in self._executions if one.task.number == execution.task.number]:
-            if other is not execution and not other.call.done():
-                other.call.cancel()
-                self._forget(other)
+        self._take_back(execution.task)
         if answer.failure:
             raise answer.failure
+
+    def _take_back(self, task: Task) -> None:
+        """Wait no longer for any execution of a task; what has ended already is still taken, to clear up after it."""
+        for one in [one for one in self._executions if one.task.number == task.number and not one.call.done()]:
+            one.call.cancel()
+            self._forget(one)
 
     def _refuse_lost(self) -> None:
         if why := self._cluster.ended():
@@ -298,32 +298,6 @@ def _outcome_of(execution: _Execution) -> tuple[Answer | None, BaseException]:
     if isinstance(answer, Answer) and answer.is_for(execution.task):
         return answer, CancelledError()
     return None, ValueError("what came back is not the answer to it")
-
-
-def fetched(there: Deposit, job: Job) -> Body:
-    """The bytes of a refused file that a worker has put where the parts are; those of a large one in its spool file.
-
-    Raises CacheError.
-    """
-    made = partial(Body, etag=there.etag, last_modified=there.last_modified, etag_is_md5=there.etag_is_md5)
-    store = job.parts
-    with explaining(store, there.key), store.open(there.key) as file:
-        if job.spool is None:
-            body = made(file.read())
-        else:
-            _copy(file, job.spool)
-            body = made(b"", path=job.spool)
-    store.discard(there.key)
-    return body
-
-
-def _copy(file: Opened, path: Path) -> None:
-    durable.make_folder(path.parent)
-    durable.put(path, b"")
-    at = 0
-    while piece := file.read(_PIECE):
-        durable.write_at(path, at, piece)
-        at += len(piece)
 
 
 class _Bell:

@@ -18,8 +18,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from ingest import events
 from ingest.cache.layout import PartKey
 from ingest.cache.parts.store import PartStore
+from ingest.engines.deposits import Deposit
 from ingest.engines.fitness import Terms, here, refuse_unfit_here
-from ingest.engines.messages import Answer, Deposit, Order, Outcome
+from ingest.engines.messages import Answer, Order, Outcome
 from ingest.errors import CacheError, IngestError, SourceRefused, UsageError
 from ingest.files import opening
 from ingest.files.scratch import Scratch

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Any
 
 from ingest import events
-from ingest.cache.layout import PartKey
 from ingest.engines.fitness import Terms
 from ingest.engines.tasks import Task
 from ingest.errors import IngestError
@@ -24,16 +23,6 @@ class Order:
     task: Task
     downloads: int
     adapted: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Deposit:
-    """The bytes of a refused file, put where the parts are because they are many; the key is never published."""
-
-    key: PartKey
-    etag: str
-    last_modified: str
-    etag_is_md5: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,27 +131,32 @@ class Board:
         """Note that so many workers died of a task; returns the sessions that are given up.
 
         Another execution of it that is under way may still answer. If none is, the task begins again; after several
-        deaths each of its sessions alone, once.
+        deaths each of its sessions alone, once, and whatever else is under way of it is over: it would kill, too.
         """
         if task.number not in self._open:
             return ()
         self._deaths[task.number] = self._deaths.get(task.number, 0) + deaths
-        if not self._end_one(task) or self._stopped:
+        is_deadly = self._deaths[task.number] >= self._tuning.most_deaths
+        if not self._end_one(task, is_last=is_deadly) or self._stopped:
             return ()
         if task.is_last_try:
             return tuple(job.session for job in task.jobs)
-        if self._deaths[task.number] < self._tuning.most_deaths:
-            self._queue.appendleft(task)
-        else:
+        if is_deadly:
             self._suspects.extend(self._alone(job) for job in task.jobs)
+        else:
+            self._queue.appendleft(task)
         return ()
 
-    def _end_one(self, task: Task) -> bool:
-        """Note that an execution has ended without an answer; True if no other is under way."""
+    def is_open(self, task: Task) -> bool:
+        """Whether an answer to it would still be taken."""
+        return task.number in self._open
+
+    def _end_one(self, task: Task, *, is_last: bool = False) -> bool:
+        """Note that an execution has ended without an answer; True if no other is under way, or is waited for."""
         if (one := self._open.get(task.number)) is None:
             return False
         one.running -= 1
-        if one.running:
+        if one.running and not is_last:
             return False
         del self._open[task.number]
         return True
@@ -161,8 +166,12 @@ class Board:
         return Task(self._count, (job,), is_last_try=True)
 
     def overdue(self, now: float) -> list[Task]:
-        """Tasks that take so long that another worker should have them, too; the longest first."""
-        late = [one for one in self._open.values() if now - one.since > self._patience(one)]
+        """Tasks that take so long that another worker should have them, too; the longest first.
+
+        Never one that is alone because workers have died of it: another worker might die as well.
+        """
+        held = (one for one in self._open.values() if not one.task.is_last_try)
+        late = [one for one in held if now - one.since > self._patience(one)]
         return [one.task for one in sorted(late, key=lambda one: one.since)]
 
     def stuck(self, now: float) -> int:

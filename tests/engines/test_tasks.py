@@ -128,11 +128,33 @@ def test_a_task_is_not_begun_again_while_a_second_execution_of_it_lives():
     some = board(1)
     task = begun(some)
     some.begun(task, 1.0)
-    assert some.died(task, 3) == ()
+    assert some.died(task, 1) == ()
     assert (some.next(), some.is_done) == (None, False)
+    assert some.is_open(task)
     assert some.answered(task, 2.0)
     assert some.died(task, 1) == ()  # too late to matter
     assert some.is_done
+
+
+def test_a_second_execution_of_a_task_that_kills_workers_is_not_waited_for():
+    some = board(1)
+    task = begun(some)
+    some.begun(task, 1.0)
+    assert some.died(task, 4) == ()
+    assert not some.is_open(task)
+    assert begun(some).is_last_try
+    assert some.died(task, 4) == ()  # it ended before it could be taken back
+    assert some.under_way == 1
+
+
+def test_no_second_worker_gets_a_task_that_workers_have_died_of():
+    some = Board([job(number) for number in range(3)], replace(TUNING, task_sessions=2, backup_after_s=30))
+    deadly, other = begun(some), begun(some)
+    some.died(deadly, 3)
+    some.answered(other, 1.0)
+    assert begun(some).is_last_try
+    assert some.overdue(1e6) == []
+    assert some.stuck(1e6) == 0
 
 
 @pytest.mark.parametrize("deaths", [3, 4])
