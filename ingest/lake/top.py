@@ -1,6 +1,6 @@
 """The tickers that a line `@top:500` of a list stands for: the most traded ones of what is stored.
 
-Worked out anew whenever CSVs are to be brought up to date: when a run begins, or a list changes. Nothing of it is
+Worked out again whenever CSVs are to be brought up to date: when a run begins, or a list changes. Nothing of it is
 stored, so nothing of it can be outdated. What was stored with only the tracked tickers has no say, since these would
 vote for themselves.
 """

@@ -32,21 +32,21 @@ def bring(settings: Settings, query: Query, sink: Sink = ignore) -> None:
     if not query.fetch:
         return
     with Cache.read(settings, query.dataset) as cache:
-        lacking = _lacking(cache, query)
-        old_csvs = brought_over(cache.manifest) if lacking else ""
-    if not lacking:
+        missing = _missing(cache, query)
+        old_csvs = brought_over(cache.manifest) if missing else ""
+    if not missing:
         return
-    if len(lacking) > settings.fallback.max_implicit_files:
+    if len(missing) > settings.fallback.max_implicit_files:
         limit = "more than [fallback] max_implicit_files"
-        warn(f"{len(lacking):,} daily files are missing, {limit} allows", _hint(settings, query, lacking))
+        warn(f"{len(missing):,} daily files are missing, {limit} allows", _hint(settings, query, missing))
         return
     try:
-        _run(settings, query.dataset, lacking, sink)
+        _run(settings, query.dataset, missing, sink)
         if old_csvs:
             warn(old_csvs)
     except NotConfirmed as error:
         text = f"the download from Massive was skipped because it is too large: {error.estimate}"
-        warn(text, _hint(settings, query, lacking))
+        warn(text, _hint(settings, query, missing))
     except IngestError as error:
         warn(_failure(error), *error.hints)
 
@@ -61,29 +61,29 @@ def _failure(error: IngestError) -> str:
     return f"downloading from Massive failed: {error.message}"
 
 
-def _hint(settings: Settings, query: Query, lacking: Sequence[date]) -> Call:
-    window = {"start": lacking[0], "end": lacking[-1]}
+def _hint(settings: Settings, query: Query, missing: Sequence[date]) -> Call:
+    window = {"start": missing[0], "end": missing[-1]}
     return call("run", "to download them", settings.run.datasets, dataset=query.dataset.short, **window)
 
 
-def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date], sink: Sink) -> None:
+def _run(settings: Settings, dataset: Dataset, missing: Sequence[date], sink: Sink) -> None:
     from ingest.pipeline import run  # only here: a query that is missing nothing needs no run
 
     quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
     request: Request = request_of(
-        Flags(start=lacking[0], end=lacking[-1], confirmed=False, fallback=False), settings, ignore, dataset
+        Flags(start=missing[0], end=missing[-1], confirmed=False, fallback=False), settings, ignore, dataset
     )
     run.run_sync(quick, [request], sink).only()
 
 
-def _lacking(cache: Cache, query: Query) -> Sequence[date]:
+def _missing(cache: Cache, query: Query) -> Sequence[date]:
     """Sessions not stored, unless a run has just looked for all of them, and days that may be sessions."""
     manifest, calendar = cache.manifest, calendar_of(cache)
     held = set(manifest.sessions.committed())
     sessions = [day for day in calendar.between(query.start, query.end) if day not in held]
-    lacking = sorted([*sessions, *_doubtful(manifest, calendar, query)])
+    missing = sorted([*sessions, *_doubtful(manifest, calendar, query)])
     since = datetime.now(UTC) - _ASKED_LATELY
-    return [] if lacking and manifest.runs.looked_for(lacking[0], lacking[-1], since) else lacking
+    return [] if missing and manifest.runs.looked_for(missing[0], missing[-1], since) else missing
 
 
 def _doubtful(manifest: Manifest, calendar: Calendar, query: Query) -> Sequence[date]:

@@ -189,8 +189,8 @@ def _why_split_again(held: Held, wishes: Wanted) -> str | None:
         return None
     if wishes.save_others:
         return "lacks archive"
-    lacking = sorted(wishes.tracked - covered(held.tracked, wishes.tracked))
-    return f"lacks {some(lacking, 3)}" if lacking else None
+    missing = sorted(wishes.tracked - covered(held.tracked, wishes.tracked))
+    return f"lacks {some(missing, 3)}" if missing else None
 
 
 def _is_quarantined(item: RemoteObject, held: Held) -> bool:

@@ -56,8 +56,8 @@ def _table(settings: Settings, dataset: Dataset, adjust: Adjust, tell: Tell) -> 
     def read() -> pl.DataFrame:
         with Cache.read(settings, dataset) as cache:
             found = _adjustable(cache, settings, adjust)
-            lacking = list(_lacking(cache, _name(dataset, adjust), found.left_out))
-        for notice in (*lacking, *_few(found.doubts)):
+            missing = list(_missing(cache, _name(dataset, adjust), found.left_out))
+        for notice in (*missing, *_few(found.doubts)):
             tell(notice)
         return found.adjusted(adjust).filter(pl.col("source") == "massive").select(list(schema))
 
@@ -72,7 +72,7 @@ def _adjustable(cache: Cache, settings: Settings, adjust: Adjust) -> Adjustable:
     return adjustable_rows(cache, settings, query, tickers)
 
 
-def _lacking(cache: Cache, name: str, left_out: Collection[str]) -> Iterator[str]:
+def _missing(cache: Cache, name: str, left_out: Collection[str]) -> Iterator[str]:
     """What a view does not have, in words. Only the newest session is looked through: it names most tickers."""
     if left_out:
         which = f"({len(left_out):,}): {some(sorted(left_out))}"

@@ -29,9 +29,9 @@ def too_early(start: date) -> str:
     return f"the window begins on {start}, but the first files are from {FIRST_SESSION}"
 
 
-def missing_sessions(sessions: Sequence[date], rows: Collection[date], lacking: Collection[date]) -> list[date]:
-    """Sessions (ascending) that are `lacking` and have no row."""
-    return [day for day in sessions if day in lacking and day not in rows]
+def missing_sessions(sessions: Sequence[date], rows: Collection[date], missing: Collection[date]) -> list[date]:
+    """Sessions (ascending) that are `missing` and have no row."""
+    return [day for day in sessions if day in missing and day not in rows]
 
 
 def before(sessions: Sequence[date], rows: Collection[date], held: Collection[date]) -> list[date]:
@@ -111,12 +111,12 @@ def _missing(rows: pl.DataFrame, coverage: Coverage, sessions: Sequence[date]) -
         return
     theirs = rows.filter(pl.col("date").is_in(unheld)).select("ticker", "date").unique()
     had = dict(theirs.group_by("ticker").agg("date").iter_rows())
-    lacking: dict[tuple[date, ...], list[str]] = {}
+    missing: dict[tuple[date, ...], list[str]] = {}
     for ticker in rows["ticker"].unique().sort():
         days = frozenset(had.get(ticker, ()))
         gone = tuple(day for day in unheld if day not in days and not coverage.has(ticker, day))
-        lacking.setdefault(gone, []).append(ticker)
-    for gone, tickers in _first({gone: tickers for gone, tickers in lacking.items() if gone}):
+        missing.setdefault(gone, []).append(ticker)
+    for gone, tickers in _first({gone: tickers for gone, tickers in missing.items() if gone}):
         dates = spans_in_words(spans(gone, sessions))
         yield f"{counted(gone)} missing for {some(tickers)} ({dates}): no file is stored"
 

@@ -256,5 +256,5 @@ def _from(cache: Cache, frame: pl.DataFrame, source: str, columns: Collection[st
     schema = rows_schema(cache.dataset)
     if columns is None or not frozenset(CONTRACT).isdisjoint(columns):
         frame = with_contracts(frame, cache.dataset)
-    lacking = [pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
-    return frame.with_columns(*lacking).with_columns(pl.lit(source).alias("source")).select(schema.names())
+    missing = [pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
+    return frame.with_columns(*missing).with_columns(pl.lit(source).alias("source")).select(schema.names())

@@ -36,7 +36,7 @@ from ingest.tracked.update import Say, bring_up_to_date
 class TrackedTicker:
     """What is stored for a tracked ticker: the rows of its CSV, their first and last date, and sessions without it.
 
-    `lacking` counts sessions that were stored with only the tracked tickers while this one was not in the lists. For a
+    `missing` counts sessions that were stored with only the tracked tickers while this one was not in the lists. For a
     pattern, `matches` counts the matching tickers, and `rows` the rows of all their CSVs; for `@top:500` likewise those
     that it stands for now.
     """
@@ -45,9 +45,9 @@ class TrackedTicker:
     rows: int
     first: str | None
     last: str | None
-    lacking: int
-    lacking_first: date | None = None
-    lacking_last: date | None = None
+    missing: int
+    missing_first: date | None = None
+    missing_last: date | None = None
     matches: int | None = None
 
 
@@ -198,8 +198,8 @@ def _held_of_top(manifest: Manifest, top: _OfTop) -> Iterator[TrackedTicker]:
     """What is stored for the tickers of a line `@top:500`, all together; nothing if there is none."""
     if top.count:
         known = manifest.csvs.states(top.tickers)
-        lacking = [one for one in _partial(manifest.sessions.all()) if top.tickers - covered(one.tracked, top.tickers)]
-        yield replace(_told(f"@top:{top.count}", list(known.values()), lacking), matches=len(top.tickers))
+        missing = [one for one in _partial(manifest.sessions.all()) if top.tickers - covered(one.tracked, top.tickers)]
+        yield replace(_told(f"@top:{top.count}", list(known.values()), missing), matches=len(top.tickers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,19 +236,19 @@ def _meant(name: str, known: Mapping[str, Projection], ordered: Sequence[str]) -
 
 
 def _one(name: str, rows: Sequence[Projection], partial: Sequence[_Partial]) -> TrackedTicker:
-    lacking = [one for one in partial if not covers(one.tracked, name)]
-    return replace(_told(written(name), rows, lacking), matches=len(rows) if is_pattern(name) else None)
+    missing = [one for one in partial if not covers(one.tracked, name)]
+    return replace(_told(written(name), rows, missing), matches=len(rows) if is_pattern(name) else None)
 
 
-def _told(name: str, rows: Sequence[Projection], lacking: Sequence[_Partial]) -> TrackedTicker:
+def _told(name: str, rows: Sequence[Projection], missing: Sequence[_Partial]) -> TrackedTicker:
     return TrackedTicker(
         ticker=name,
         rows=sum(row.rows or 0 for row in rows),
         first=min((row.first for row in rows if row.first), default=None),
         last=max((row.last for row in rows if row.last), default=None),
-        lacking=sum(one.count for one in lacking),
-        lacking_first=min((one.first for one in lacking), default=None),
-        lacking_last=max((one.last for one in lacking), default=None),
+        missing=sum(one.count for one in missing),
+        missing_first=min((one.first for one in missing), default=None),
+        missing_last=max((one.last for one in missing), default=None),
     )
 
 

@@ -181,8 +181,8 @@ def _merged(now: _Pass, ticker: str, lines: Iterable[tuple[str, str]], base: byt
 def _yahoo_lines(now: _Pass, ticker: str) -> Mapping[str, str]:
     """Yahoo's rows for sessions that are not stored, as lines of a CSV by date."""
     rows = now.cache.manifest.yahoo.rows([ticker], date.min, date.max)
-    lacking = (row for row in rows if row[1] not in now.everything)
-    return {row[1].isoformat(): _line(row[1], row[2:], now.cache.dataset.has_volume) for row in lacking}
+    missing = (row for row in rows if row[1] not in now.everything)
+    return {row[1].isoformat(): _line(row[1], row[2:], now.cache.dataset.has_volume) for row in missing}
 
 
 def _line(session: date, numbers: Sequence[float | None], has_volume: bool) -> str:

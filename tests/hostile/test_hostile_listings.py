@@ -170,7 +170,7 @@ async def _endless(incoming, answer, sent, length):
 
 
 @pytest.mark.parametrize("headers", [{"Last-Modified": "yesterday"}, {"Last-Modified": None}, {"ETag": '"other"'}])
-def test_headers_that_are_odd_or_lacking(place, headers):
+def test_headers_that_are_odd_or_missing(place, headers):
     answer = loopback.Server._object
 
     def odd(*arguments):

@@ -72,7 +72,7 @@ def test_they_have_the_numbers_of_history_whatever_happened_to_the_shares(place)
     )
     def check(actions, first, begins):
         know(place, actions, first, begins)
-        lacking = {}
+        missing = {}
         for adjust, end in SUFFIXES.items():
             tickers = sorted(actions)
             expected = ingest.history(
@@ -80,9 +80,9 @@ def test_they_have_the_numbers_of_history_whatever_happened_to_the_shares(place)
             )
             found = ingest.sql(f"from stocks_day{end} order by ticker, date", config)
             assert_frame_equal(found, expected, check_exact=True)
-            lacking[adjust] = traded - set(expected["ticker"])
+            missing[adjust] = traded - set(expected["ticker"])
         left_out = ingest.sql("select adjust, ticker from unadjusted", config)
-        assert sorted(left_out.rows()) == sorted((adjust, one) for adjust, found in lacking.items() for one in found)
+        assert sorted(left_out.rows()) == sorted((adjust, one) for adjust, found in missing.items() for one in found)
 
     check()
 

@@ -161,7 +161,7 @@ def test_a_session_without_its_rest_can_tell_of_what_its_patterns_match():
         ({"X:*", "X:BTC-USD"}, "lacks X:*"),
     ],
 )
-def test_a_name_that_a_held_pattern_covers_is_not_lacking(wanted, reason):
+def test_a_name_that_a_held_pattern_covers_is_not_missing(wanted, reason):
     held = {DAY: Held("committed", "listed", etag="e", tracked=frozenset({"X:*-USD"}))}
     listing = {DAY: RemoteObject("key", 1, "e", "")}
     wishes = Wanted(frozenset(wanted), save_others=False)

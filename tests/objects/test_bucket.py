@@ -167,7 +167,7 @@ class TestMissing:
                 call("a/none")
             assert (error.value.filename, error.value.strerror) == (
                 store.described("a/none"),
-                "there is no such object",
+                "no such object",
             )
 
     def test_nothing_is_removed(self, store: Bucket) -> None:
@@ -208,7 +208,7 @@ class TestRefused:
     def test_a_bucket_that_does_not_exist(self, store: Bucket) -> None:
         elsewhere = replace(store, url="s3://nowhere/a")
         for call in (lambda: list(elsewhere.listing()), lambda: elsewhere.get("a")):
-            with pytest.raises(StoreRefused, match="there is no bucket for s3://nowhere/a"):
+            with pytest.raises(StoreRefused, match="no bucket for s3://nowhere/a"):
                 call()
 
     def test_no_keys_at_all(self, store: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

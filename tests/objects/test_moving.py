@@ -457,7 +457,7 @@ def test_a_plan_refuses_what_a_move_would(local, there, tmp_path):
         assert "restore" not in told.err
         told = there.here("move", flag, INGEST_CACHE__ARCHIVE="s3://nowhere/a")
         assert (told.code, told.out) == (5, "")
-        assert "there is no bucket for s3://nowhere/a: make it, or name another one" in told.err
+        assert "no bucket for s3://nowhere/a: create it, or name another one" in told.err
     assert len(local.files()) == PARTS
 
 

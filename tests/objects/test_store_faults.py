@@ -203,7 +203,7 @@ class TestEveryRequest:
             lambda: faulty.put_over("a", b"1", None),
             lambda: in_pieces.put_new("a", tmp_path / "part", hashlib.sha256(BYTES).hexdigest()),
         ):
-            with pytest.raises(StoreRefused, match=f"there is no bucket for {faulty.url}"):
+            with pytest.raises(StoreRefused, match=f"no bucket for {faulty.url}"):
                 call()
         with pytest.raises(Superseded):  # as AWS answers where the object of an If-Match is missing
             faulty.put_over("a", b"1", "0" * 32)

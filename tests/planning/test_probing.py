@@ -59,7 +59,7 @@ NIGHTS = st.lists(
     st.tuples(
         st.integers(0, 4),  # files published
         st.integers(-5, 5),  # the floor moves
-        st.sampled_from([0, 0, 0, 1, 3]),  # the newest days that are lacking
+        st.sampled_from([0, 0, 0, 1, 3]),  # the newest days that are missing
         st.sampled_from([False, False, False, False, True]),  # the keys have lapsed
         st.dictionaries(st.integers(0, 60), st.sampled_from([False, None]), max_size=1),  # trouble, in tens of files
     ),
@@ -74,9 +74,9 @@ def test_all_that_is_allowed_is_held_after_two_nights_and_nothing_is_lost_that_i
     listed: int, floor: int, nights: list[tuple[int, int, int, bool, dict[int, bool | None]]], window: int
 ) -> None:
     cache = Cache()
-    for published, rolls, lacking, lapsed, trouble in nights:
+    for published, rolls, missing, lapsed, trouble in nights:
         listed, floor = listed + published, max(0, floor + rolls)
-        end = 0 if lapsed else listed - lacking
+        end = 0 if lapsed else listed - missing
         source = Source(floor, end, {7 * n: answer for n, answer in trouble.items()})
         held = set(cache.held)
         for _ in range(2):
@@ -92,8 +92,8 @@ def test_all_that_is_allowed_is_held_after_two_nights_and_nothing_is_lost_that_i
 
 
 @given(st.integers(30, 300), st.integers(0, 29), st.integers(0, 5))
-def test_a_night_without_news_asks_few_and_changes_nothing(listed: int, floor: int, lacking: int) -> None:
-    cache, source = Cache(), Source(floor, listed - lacking)
+def test_a_night_without_news_asks_few_and_changes_nothing(listed: int, floor: int, missing: int) -> None:
+    cache, source = Cache(), Source(floor, listed - missing)
     for _ in range(2):
         cache.night(source, 0, listed)
     before, source.asked = cache.known, 0

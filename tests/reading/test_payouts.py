@@ -29,7 +29,7 @@ def flat(close, **events):
     return Security({day: (*[float(close)] * 4, 1000.0) for day in DAYS}, **events)
 
 
-def lacking(security, *days):
+def missing(security, *days):
     """A security as Yahoo has it, without the rows of some days but with their corporate actions."""
     rest = {day: bar for day, bar in security.bars.items() if day not in days}
     return Security(rest, security.splits, security.dividends, gains=security.gains, instrument=security.instrument)
@@ -64,10 +64,10 @@ def cases():
     found = {}
     for at, (name, (splits, dividends, gains)) in enumerate(GAPS.items()):
         whole = Security(walk(DAYS, splits=splits), splits, dividends, gains=gains, instrument="ETF")
-        found["GAP" + chr(65 + at)] = (whole, lacking(whole, GAP, *([DAYS[21]] if "after" in name else [])))
+        found["GAP" + chr(65 + at)] = (whole, missing(whole, GAP, *([DAYS[21]] if "after" in name else [])))
     plain = Security(walk(DAYS), dividends={GAP: 2.0})
-    found["OWN"] = (plain, lacking(plain, GAP))
-    found["NOROW"] = (lacking(plain, GAP), lacking(plain, GAP))
+    found["OWN"] = (plain, missing(plain, GAP))
+    found["NOROW"] = (missing(plain, GAP), missing(plain, GAP))
     fund = Security(walk(DAYS), dividends={DAYS[30]: 0.123456}, gains={GAP: 4.0, DAYS[30]: 0.5}, instrument="ETF")
     found["VTI"] = (fund, fund)
     adr = flat(20, dividends={GAP: 0.2, DAYS[-1]: 1e-4}, listed={GAP: 30.0, DAYS[-1]: 0.15})
@@ -323,7 +323,7 @@ SEEDS = [0, 37, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1
 def with_holes(security, seed):
     """The same with some rows missing at Yahoo, and some without numbers; the first and the last are there."""
     chance = random.Random(f"holes {seed}")
-    rest = lacking(security, *(day for day in DAYS[1:-1] if chance.random() < 0.1))
+    rest = missing(security, *(day for day in DAYS[1:-1] if chance.random() < 0.1))
     for day in [*rest.bars][1:-1]:
         if chance.random() < 0.05:
             rest.bars[day] = None

@@ -255,7 +255,7 @@ def forgetting(one, days, factor):
 
 
 @pytest.mark.parametrize(
-    ("forgotten", "lacking"),
+    ("forgotten", "missing"),
     [
         (slice(20, 31), slice(22, 26)),
         (slice(20, 31), slice(20, 26)),  # only one side of the gap shows it
@@ -265,10 +265,10 @@ def forgetting(one, days, factor):
         (slice(0, 2), slice(0, 1)),
     ],
 )
-def test_rows_beside_closes_that_are_wrong_by_a_factor_are_not_used(monkeypatch, tmp_path, forgotten, lacking):
+def test_rows_beside_closes_that_are_wrong_by_a_factor_are_not_used(monkeypatch, tmp_path, forgotten, missing):
     at_yahoo = forgetting(FORGOTTEN, DAYS[forgotten], 0.1)
     with world(monkeypatch, tmp_path, {"ABC": FORGOTTEN}, {"ABC": at_yahoo}, DAYS) as here:
-        here.server.forbidden.update(map(key, DAYS[lacking]))
+        here.server.forbidden.update(map(key, DAYS[missing]))
         here.place.yahoo = True
         ran = here.place.run(DAYS[0], DAYS[-1], tracked={"ABC"})
         assert kept(here, "ABC") == {}
@@ -277,8 +277,8 @@ def test_rows_beside_closes_that_are_wrong_by_a_factor_are_not_used(monkeypatch,
             frame = ingest.get_smart_data(
                 "ABC", data_source="massive", start=DAYS[0], auto_adjust=False, config=here.config(["ABC"])
             )
-        assert len(frame) == 100 - len(DAYS[lacking])
-        assert frame.attrs["sources"]["missing"] == [(str(DAYS[lacking][0]), str(DAYS[lacking][-1]))]
+        assert len(frame) == 100 - len(DAYS[missing])
+        assert frame.attrs["sources"]["missing"] == [(str(DAYS[missing][0]), str(DAYS[missing][-1]))]
         found = ingest.history("ABC", DAYS[31], adjust="splits", config=here.config(["ABC"]))
         assert closes(found) == adjusted(FORGOTTEN, DAYS[31:])
 
@@ -457,9 +457,9 @@ RUNS_OF_QUESTIONS = {  # the start of each request, and the last day of the firs
 
 @pytest.mark.parametrize(("questions", "late"), sampled_by_name(RUNS_OF_QUESTIONS, 3))
 def test_days_that_were_asked_for_have_their_rows_whatever_is_asked_for_then(monkeypatch, tmp_path, questions, late):
-    lacking = [DAYS[n] for n in (3, 42, 46, 49, 55, 70)]
+    missing = [DAYS[n] for n in (3, 42, 46, 49, 55, 70)]
     with world(monkeypatch, tmp_path, {"ABC": FORGOTTEN}, {"ABC": FORGOTTEN}, DAYS) as here:
-        here.server.forbidden.update(map(key, lacking))
+        here.server.forbidden.update(map(key, missing))
         here.place.run(DAYS[0], DAYS[-1], tracked={"ABC"})
         for number, first in enumerate(questions):
             frame = ingest.get_smart_data("ABC", data_source="massive", start=DAYS[first], config=here.config())
@@ -469,7 +469,7 @@ def test_days_that_were_asked_for_have_their_rows_whatever_is_asked_for_then(mon
                 here.place.execute(
                     f"UPDATE askings SET last = '{DAYS[late]}', asked_at = '{DAYS[late]}T22:30:00+00:00'"
                 )
-        assert set(kept(here, "ABC")) <= set(lacking)
+        assert set(kept(here, "ABC")) <= set(missing)
 
 
 # What Yahoo lists late

@@ -204,9 +204,9 @@ def test_another_securitys_prices_are_refused(here):
 
 
 def test_a_split_missing_at_yahoo_is_found(here):
-    lacking, whole = security(DAYS, SPLITS), security(DAYS, SPLITS)
-    lacking.splits, lacking.later_splits = {DAYS[-1]: (3, 2)}, whole.later_splits
-    here.yahoo.securities["AAPL"] = lacking
+    missing, whole = security(DAYS, SPLITS), security(DAYS, SPLITS)
+    missing.splits, missing.later_splits = {DAYS[-1]: (3, 2)}, whole.later_splits
+    here.yahoo.securities["AAPL"] = missing
     here.server.forbidden.add(key(DAYS[38]))
     with pytest.warns(IngestWarning, match="a split that one of them does not have"):
         # Converted to prices as traded, those before the ex-date are a fourth of the real ones.

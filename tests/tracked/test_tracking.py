@@ -73,7 +73,7 @@ def test_names_are_listed_with_few_looks_at_the_others(names: list[str], monkeyp
     assert manifest.csvs.known.seen <= 400
     assert manifest.sessions.known.seen <= 600
     assert calls[0] == 2 * (len(names) + 400)
-    assert [one.lacking for one in found[-400:]] == [0] * 200 + [300] * 200
+    assert [one.missing for one in found[-400:]] == [0] * 200 + [300] * 200
 
 
 def test_each_name_is_listed_as_if_alone() -> None:
@@ -85,8 +85,8 @@ def test_each_name_is_listed_as_if_alone() -> None:
         manifest = _manifest(names[::2], sets, 9)
         for one in lists._held(manifest, [*names, *patterns]):  # type: ignore[arg-type]
             meant = covered(frozenset({one.ticker}), frozenset(manifest.csvs.known))
-            lacking = [day for day, held in manifest.sessions.known.items() if not covers(held.tracked, one.ticker)]
+            missing = [day for day, held in manifest.sessions.known.items() if not covers(held.tracked, one.ticker)]
             assert one.rows == sum(manifest.csvs.known[name].rows or 0 for name in meant)
             assert one.matches in (None, len(meant))
-            span = (min(lacking, default=None), max(lacking, default=None))
-            assert (one.lacking, one.lacking_first, one.lacking_last) == (len(lacking), *span)
+            span = (min(missing, default=None), max(missing, default=None))
+            assert (one.missing, one.missing_first, one.missing_last) == (len(missing), *span)

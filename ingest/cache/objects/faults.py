@@ -112,7 +112,7 @@ def _expected(fault: Fault, described: str) -> Exception | None:
     if fault.code in _NO_BUCKET:
         return None
     if fault.kind == "FileNotFoundError":
-        return FileNotFoundError(errno.ENOENT, "there is no such object", described)
+        return FileNotFoundError(errno.ENOENT, "no such object", described)
     if fault.kind == "PreconditionError" and fault.status in {404, 412}:
         return ConditionFailed(f"the store refuses a condition of a request for {described}")
     if fault.kind == "AlreadyExistsError" and (fault.status != 409 or fault.code == "BlobAlreadyExists"):
@@ -133,7 +133,7 @@ def _is_redirect(fault: Fault) -> bool:
 
 def _refusal(fault: Fault, url: str) -> str:
     if fault.code in _NO_BUCKET or fault.kind == "FileNotFoundError":
-        return f"there is no bucket for {url}: make it, or name another one"
+        return f"no bucket for {url}: create it, or name another one"
     if fault.code in _SKEWED:
         return f"the store of {url} refuses requests that are not of its time: set the clock of this computer"
     if fault.code.startswith("ExpiredToken"):

@@ -154,9 +154,9 @@ def check_columns(columns: Collection[str], numbers: Collection[str] = ()) -> No
 
     `numbers` are the number columns of its dataset.
     """
-    if lacking := sorted({"ticker", *numbers} - set(columns)):
+    if missing := sorted({"ticker", *numbers} - set(columns)):
         raise CacheError(
-            f"the manifest lists no column {lacking[0]!r} for a part", call("verify", "to check the cache")
+            f"the manifest lists no column {missing[0]!r} for a part", call("verify", "to check the cache")
         )
 
 

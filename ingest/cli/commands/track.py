@@ -170,7 +170,7 @@ def _show(heading: str, found: Sequence[TrackedTicker]) -> None:
             f"{one.rows:,}",
             (one.first or "")[:_MINUTE],
             (one.last or "")[:_MINUTE],
-            f"{one.lacking:,}" if one.lacking else "",
+            f"{one.missing:,}" if one.missing else "",
         )
         for one in found
     )
@@ -197,10 +197,10 @@ def _name(one: TrackedTicker) -> str:
 
 def _history(one: TrackedTicker, flag: str) -> str:
     rows = f"{one.rows:,} rows, {one.first} to {one.last}" if one.rows else "no rows stored"
-    if not one.lacking:
+    if not one.missing:
         return f"{_name(one)}: {rows}"
-    fetch = f"`ingest run{flag} --start {one.lacking_first} --end {one.lacking_last}` downloads them again"
-    return f"{_name(one)}: {rows}; {one.lacking:,} sessions were stored without it: {fetch}"
+    fetch = f"`ingest run{flag} --start {one.missing_first} --end {one.missing_last}` downloads them again"
+    return f"{_name(one)}: {rows}; {one.missing:,} sessions were stored without it: {fetch}"
 
 
 def _warn_unread(console: Answers, file: Path, lists: Iterable[Path], dataset: Dataset) -> None:

@@ -207,8 +207,8 @@ def serve(
 
 def _heeded(request: Request, fault: Fault | None) -> Request:
     """The request without the headers that the server ignores."""
-    lacking = fault.of if isinstance(fault, Heedless) else ()
-    return request._replace(conditions={name: text for name, text in request.conditions.items() if name not in lacking})
+    missing = fault.of if isinstance(fault, Heedless) else ()
+    return request._replace(conditions={name: text for name, text in request.conditions.items() if name not in missing})
 
 
 def _ranged(body: bytes, headers: Mapping[str, str], wanted: str | None) -> Answer:

@@ -126,15 +126,15 @@ class _Adopting:
             return _report(one, "held", "the session is already stored")
         try:
             day = read_day(one.path, session, self._max_unpacked)
-            lacking, expected = _lacking(day, session, witnesses)
-            if 2 * len(lacking) >= max(1, expected):
-                return _report(one, "others only", _lacks(lacking, expected), _run(session))
+            missing, expected = _missing(day, session, witnesses)
+            if 2 * len(missing) >= max(1, expected):
+                return _report(one, "others only", _lacks(missing, expected), _run(session))
             self._take(session, day)
         except UnreadableFile as error:
             return _report(one, "unreadable", error.message, _run(session))
         self._held.add(session)
         witnesses.compare(session, day.bars)
-        reason = "a whole day" + (f", though {_lacks(lacking, expected)}" if lacking else "")
+        reason = "a whole day" + (f", though {_lacks(missing, expected)}" if missing else "")
         return _report(one, "adopted", reason, md5=day.body.etag if day.packed else None)
 
     def _take(self, session: date, day: Day) -> None:
@@ -175,15 +175,15 @@ def _report(one: TheirFile, verdict: Verdict, reason: str, *hints: Hint, md5: st
     return Adoption(one.shown, one.session, one.ticker, verdict, reason, md5=md5, hints=hints)
 
 
-def _lacking(day: Day, session: date, witnesses: Witnesses) -> tuple[Sequence[str], int]:
+def _missing(day: Day, session: date, witnesses: Witnesses) -> tuple[Sequence[str], int]:
     """Tickers that have a CSV with a row of this day but are missing from its file, and how many have such a CSV."""
     expected = witnesses.tickers(session)
     return sorted(expected - day.bars.keys()), len(expected)
 
 
-def _lacks(lacking: Sequence[str], expected: int) -> str:
-    shown = ", ".join(ticker[:20] for ticker in lacking[:3]) + (", …" if len(lacking) > 3 else "")
-    return f"{len(lacking):,} of {expected:,} tickers with a CSV of that day are missing ({shown})"
+def _lacks(missing: Sequence[str], expected: int) -> str:
+    shown = ", ".join(ticker[:20] for ticker in missing[:3]) + (", …" if len(missing) > 3 else "")
+    return f"{len(missing):,} of {expected:,} tickers with a CSV of that day are missing ({shown})"
 
 
 def _run(session: date) -> Call:

@@ -173,11 +173,11 @@ class Witnesses:
     def verdict(self, number: int, held: Collection[date]) -> Message | None:
         """Why a CSV's rows are not adopted; None if all its sessions are stored and agree."""
         one, case = self.csvs[number], self._cases[number]
-        lacking = sorted({date.fromordinal(day) for day in one.days.tolist()} - set(held))
-        hints = (call("run", "to download its days", start=lacking[0], end=lacking[-1]),) if lacking else ()
+        missing = sorted({date.fromordinal(day) for day in one.days.tolist()} - set(held))
+        hints = (call("run", "to download its days", start=missing[0], end=missing[-1]),) if missing else ()
         if why := one.adjusted or case.differs or _why_unproven(case):
             return Message(why, hints)
-        if not lacking:
+        if not missing:
             return None
         why = f"as traded in all {case.agreed} sessions compared, but columns of the source are missing from it"
         return Message(why, hints)

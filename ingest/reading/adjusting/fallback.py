@@ -238,7 +238,7 @@ def store(cache: Cache, start: date, answer: Answer) -> int:
     """
     if not answer.compared:
         return 0
-    rows = _lacking(answer, cache.manifest.sessions.coverage())
+    rows = _missing(answer, cache.manifest.sessions.coverage())
     if answer.disbelieved:
         cache.manifest.yahoo.take_back(answer.ticker, answer.disbelieved, answer.start if answer.refused else None)
     newest = newest_session(cache.dataset)
@@ -281,7 +281,7 @@ def _write(settings: Settings, dataset: Dataset, keep: Callable[[Cache], object]
             warn(f"Yahoo's answer was not stored: {error.message}")
 
 
-def _lacking(answer: Answer, coverage: Coverage) -> list[QuoteRow]:
+def _missing(answer: Answer, coverage: Coverage) -> list[QuoteRow]:
     """The rows of sessions that are not stored, or were stored without this ticker."""
     names = ("ticker", "date", "open", "high", "low", "close", "volume")
     covered = coverage.of(answer.ticker)

@@ -28,7 +28,7 @@ class Filled:
     """
 
     rows: pl.DataFrame
-    lacking: Sequence[date] = ()
+    missing: Sequence[date] = ()
     answer: Answer | None = None
     refused: str = ""
 
@@ -39,12 +39,12 @@ def fill(cache: Cache, settings: Settings, query: Query, covered: Collection[dat
     `covered` are the sessions that a stored file covers, as read before the rows.
     """
     rows = reading.rows(cache, [query.ticker], query.start, query.end)
-    lacking = _untold(cache, query, rows, covered)
-    stored = Filled(rows, lacking)
-    if not lacking or yahoo is None:
+    missing = _untold(cache, query, rows, covered)
+    stored = Filled(rows, missing)
+    if not missing or yahoo is None:
         return stored
-    first = min([lacking[0], *rows["date"].head(1)])
-    if has_rows(cache.manifest.yahoo.asked([query.ticker]).get(query.ticker), first, lacking[-1]):
+    first = min([missing[0], *rows["date"].head(1)])
+    if has_rows(cache.manifest.yahoo.asked([query.ticker]).get(query.ticker), first, missing[-1]):
         return stored
     refusal = cache.manifest.yahoo.refusals([query.ticker]).get((query.ticker, first))
     if refusal and still_stands(refusal, query.dataset):
@@ -64,8 +64,8 @@ def _asked(cache: Cache, settings: Settings, query: Query, yahoo: Yahoo, stored:
     fallback.keep(settings, query.dataset, first, answer)
     for doubt in answer.doubts:
         warn(doubt)
-    rows, lacking = stored.rows, stored.lacking
-    theirs = answer.rows.filter(pl.col("date").is_in(lacking) & ~pl.col("date").is_in(rows["date"].to_list()))
+    rows, missing = stored.rows, stored.missing
+    theirs = answer.rows.filter(pl.col("date").is_in(missing) & ~pl.col("date").is_in(rows["date"].to_list()))
     refused = answer.refused if answer.start > first else ""
     return replace(stored, rows=pl.concat([rows, theirs]).sort("date"), answer=answer, refused=refused)
 

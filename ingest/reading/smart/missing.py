@@ -26,8 +26,8 @@ OFF = "Yahoo is not asked ([fallback] enabled = false)"
 def missing_days(cache: Cache, query: Query, filled: Filled, asked: bool) -> Sequence[Span]:
     """The spans that are missing from the window; warns about each kind."""
     sessions = calendar_of(cache).between(query.start, query.end)
-    days, lacking = frozenset(filled.rows["date"].to_list()), frozenset(filled.lacking)
-    gone, newest = gaps.missing_sessions(sessions, days, lacking), max(days)
+    days, missing = frozenset(filled.rows["date"].to_list()), frozenset(filled.missing)
+    gone, newest = gaps.missing_sessions(sessions, days, missing), max(days)
     if query.start == query.dataset.first_session:
         gone = [day for day in gone if day > min(days)]
     _warn_of_missing([day for day in gone if day < newest], sessions, filled.refused or _why(query, asked))
@@ -36,7 +36,7 @@ def missing_days(cache: Cache, query: Query, filled: Filled, asked: bool) -> Seq
             f"1 session from {newer[0]} on is" if len(newer) == 1 else f"{len(newer):,} sessions from {newer[0]} on are"
         )
         warn(f"{span} missing: {filled.refused or _why(query, asked, ' yet')}")
-    return [*_warn_of_ends(query, sessions, days, frozenset(sessions) - lacking), *gaps.spans(gone, sessions)]
+    return [*_warn_of_ends(query, sessions, days, frozenset(sessions) - missing), *gaps.spans(gone, sessions)]
 
 
 def missing_minutes(cache: Cache, query: Query, covered: Collection[date], minutes: pl.DataFrame) -> Sequence[Span]:
