@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import partial
 
+import numpy as np
 import polars as pl
 
 from ingest.cache import csv_files
@@ -113,19 +114,27 @@ def _all_on(
 
     def told() -> tuple[list[date], list[pl.DataFrame]]:
         held = [day for day in _held(cache, sources, days[0], days[-1]) if day in wanted]
-        return held, [_yahoo(cache, cache.manifest.yahoo.rows_of(day), sources) for day in days]
+        asked = days if "yahoo" in sources else ()
+        return held, [_yahoo(cache, cache.manifest.yahoo.rows_of(day), sources) for day in asked]
 
     held, yahoo = cache.manifest.at_once(told, days[0], days[-1]) if days else ([], [])
     needed = None if columns is None else frozenset(columns).union(cache.dataset.kind.order, ["date"])
     wish = Wanted(frozenset(held), columns=needed)
     rows, frames = lake_and_parts(cache, wish, lambda parts: pl.concat(_all_bars(cache, parts)))
-    stored = [*([] if rows is None else [rows]), *frames]
-    by_day = [day for frame in stored for day in frame.rechunk().partition_by("date")]  # a tenth of what a sort takes
-    massives = sorted((day for day in by_day if day.height), key=lambda day: day["date"][0])
-    found = [_from(cache, day, "massive", columns) for day in massives]
+    stored = pl.concat([*([] if rows is None else [rows]), *frames], how="diagonal")
+    found = _from(cache, _by_date(stored), "massive", columns)
     if not any(frame.height for frame in yahoo):
-        return pl.concat([pl.DataFrame(schema=rows_schema(cache.dataset)), *found])
-    return pl.concat([*found, *yahoo]).sort("date", *cache.dataset.kind.order)
+        return found
+    return pl.concat([found, *yahoo]).sort("date", *cache.dataset.kind.order)
+
+
+def _by_date(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows in which each session is sorted, sorted by date: as small numbers, which takes a tenth of what a sort does."""
+    dates = rows["date"]
+    if dates.is_sorted():
+        return rows
+    since = (dates.to_physical() - dates.to_physical().min()).to_numpy()
+    return rows.rechunk()[np.argsort(since.astype(np.min_scalar_type(since.max())), kind="stable")]
 
 
 def session(cache: Cache, day: date, sources: Collection[str] = SOURCES) -> pl.DataFrame:
