@@ -129,7 +129,7 @@ def _all_on(
 
 
 def _by_date(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows in which each session is sorted, sorted by date: as small numbers, which takes a tenth of what a sort does."""
+    """Rows in which each session is sorted, sorted by date: of small numbers, which takes a tenth of a sort of rows."""
     dates = rows["date"]
     if dates.is_sorted():
         return rows
@@ -246,13 +246,13 @@ def _yahoo(cache: Cache, found: Sequence[QuoteRow], sources: Collection[str] = S
 
     There are none for datasets that Yahoo does not have.
     """
-    if not cache.dataset.kind.at_yahoo or "yahoo" not in sources:
+    if not (found and cache.dataset.kind.at_yahoo and "yahoo" in sources):
         return pl.DataFrame(schema=rows_schema(cache.dataset))
     names = ("ticker", "date", *DAY_BARS.numbers)
     schema = {name: BARS[name] for name in names}
     days = [row[1] for row in found]
-    coverage = cache.manifest.sessions.coverage(min(days), max(days)) if found else None
-    rows = [row for row in found if coverage and not coverage.has(row[0], row[1])]
+    coverage = cache.manifest.sessions.coverage(min(days), max(days))
+    rows = [row for row in found if not coverage.has(row[0], row[1])]
     return _from(cache, pl.DataFrame(rows, schema=schema, orient="row"), "yahoo")
 
 

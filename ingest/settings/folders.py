@@ -51,12 +51,14 @@ def _folders(settings: Settings) -> list[_Owned]:
 def _linked(folders: list[_Owned]) -> Iterator[_Owned]:
     """Folders of datasets, and of the tracked parts, that are elsewhere because somebody replaced them with links."""
     for name, top in folders:
+        real = Path(os.path.realpath(top))
         below = {dataset.folder(top) for dataset in CATALOGUE.values()} - {top}
         if name == "[cache] tracked_dir":
             below |= {folder / "sessions" for folder in (top, *below)}
         for folder in sorted(below):
-            lies = _folded(Path(os.path.realpath(top)) / folder.relative_to(top))
-            if os.path.exists(folder) and _real(folder) != lies:  # noqa: PTH110 - a name may be too long for Path's
+            if not os.path.exists(folder):  # noqa: PTH110 - a name may be too long for Path's
+                continue
+            if _real(folder) != _folded(real / folder.relative_to(top)):
                 yield f"{folder.relative_to(top).as_posix()} of {name}", folder
 
 
@@ -79,4 +81,5 @@ def _folded(path: Path) -> str:
 
 
 def _within(one: str, other: str) -> bool:
-    return Path(one).is_relative_to(other)
+    """Whether a path is another, or below it; both are real ones."""
+    return one == other or one.startswith(other.rstrip(os.sep) + os.sep)

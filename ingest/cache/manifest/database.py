@@ -20,7 +20,7 @@ from ingest.cache.manifest.file import opening, schema
 from ingest.cache.manifest.file.opening import refuse_network
 from ingest.cache.manifest.integrity import replacement
 from ingest.cache.manifest.integrity.flaws import Flaw, flaws
-from ingest.cache.manifest.integrity.kinds import Kinds, Unfit, fitted
+from ingest.cache.manifest.integrity.kinds import Kinds, Unfit, all_fitted, fitted
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.files import opening as files
 from ingest.files import rights
@@ -155,7 +155,11 @@ class Database:
 
     def typed(self, kinds: Kinds, query: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
         """Like `rows`, with each value converted by its column's kind. Raises ManifestDamaged for an invalid one."""
-        return [self.fitted(kinds, row) for row in self.rows(query, *values, **named)]
+        rows = self.rows(query, *values, **named)
+        try:
+            return all_fitted(kinds, rows)
+        except Unfit:
+            return [self.fitted(kinds, row) for row in rows]  # names the row's column
 
     def fitted(self, kinds: Kinds, row: Sequence[Any]) -> tuple[Any, ...]:
         """A row, with each value converted by its column's kind. Raises ManifestDamaged for an invalid one."""
