@@ -23,6 +23,7 @@ from ingest.settings import Settings
 from ingest.sources.spool import spool_path
 
 if TYPE_CHECKING:
+    from ingest.cache.objects.bucket import Bucket
     from ingest.cache.objects.writing.writer import Writer
 
 
@@ -46,6 +47,14 @@ def _parts(settings: Settings, dataset: Dataset) -> PartStore:
     from ingest.cache.objects.opening import in_bucket  # most caches have none
 
     return in_bucket(settings, dataset, local)
+
+
+def _lake_store(settings: Settings) -> "Bucket | None":
+    if settings.lake.place == "local" or not settings.cache.archive:
+        return None
+    from ingest.cache.objects.bucket import Bucket
+
+    return Bucket.of(settings)
 
 
 def refuse_other_place(manifest: Manifest, settings: Settings) -> None:
@@ -78,7 +87,8 @@ class Layout:
     """Where the files of a dataset's cache are.
 
     `parts` stores the parts of both tiers, `csvs` is the folder of the tracked CSVs. `quarantine` is the folder for the
-    bytes of refused files, `downloads` the one for partial downloads of large files.
+    bytes of refused files, `downloads` the one for partial downloads of large files. `lake_store` is the place in an
+    object store that the lake is in, None if it is in the cache's folder.
     """
 
     dataset: Dataset
@@ -86,6 +96,7 @@ class Layout:
     csvs: CsvFolder
     quarantine: Path
     downloads: Path
+    lake_store: "Bucket | None"
 
     @staticmethod
     def of(settings: Settings, dataset: Dataset) -> "Layout":
@@ -97,6 +108,7 @@ class Layout:
             CsvFolder(tracked, dataset),
             dataset.folder(settings.quarantine_path),
             dataset.folder(settings.spool_path),
+            _lake_store(settings),
         )
 
     def download(self, session: date) -> Path:
@@ -120,8 +132,8 @@ class Cache(Layout):
     @classmethod
     def through(cls, manifest: Manifest, layout: Layout, run: int = 0) -> Self:
         """A cache with a manifest that is already open."""
-        folders = (layout.quarantine, layout.downloads)
-        return cls(layout.dataset, layout.parts, layout.csvs, *folders, manifest=manifest, run=run)
+        places = (layout.quarantine, layout.downloads, layout.lake_store)
+        return cls(layout.dataset, layout.parts, layout.csvs, *places, manifest=manifest, run=run)
 
     @classmethod
     @contextmanager

@@ -1,6 +1,6 @@
 """Rows of stored sessions from the lake, as far as it is clean; the parts have the rest.
 
-A file is renamed into place as a whole, and the manifest is asked before and after: what was replaced while it was read
+A file is put in place as a whole, and the manifest is asked before and after: what was replaced while it was read
 is not returned. A file that cannot be read is no error, since the parts have its rows, too.
 """
 
@@ -47,7 +47,8 @@ def lake_rows(cache: Cache, wish: Wanted) -> tuple[pl.DataFrame | None, frozense
     """
     if not (wish.days and cache.manifest.lake.exists()):
         return None, frozenset()
-    moment, standing = cache.manifest.moment(), Standing.of(cache, min(wish.days), max(wish.days))
+    moment, before = cache.manifest.moment(), Standing.of(cache, min(wish.days), max(wish.days))
+    standing = before
     chosen = [one for one in standing.wanted.values() if _is_worth(one, wish) and standing.is_clean(one)]
     rows = _read(cache, standing, chosen, wish) if chosen else None
     if rows is None:
@@ -55,7 +56,7 @@ def lake_rows(cache: Cache, wish: Wanted) -> tuple[pl.DataFrame | None, frozense
     cache.manifest.refresh()
     if cache.manifest.moment() != moment:
         standing = Standing.of(cache, min(wish.days), max(wish.days))
-    found = [one for one in chosen if standing.wanted.get(one.name) == one and standing.is_clean(one)]
+    found = [one for one in chosen if standing.is_as(before, one) and standing.is_clean(one)]
     days = wish.days.intersection(day for one in found for day in one.sessions)
     return rows if found == chosen else rows.filter(pl.col("date").is_in(sorted(days))), days
 
@@ -77,8 +78,7 @@ def _is_worth(partition: Partition, wish: Wanted) -> bool:
 
 def _read(cache: Cache, standing: Standing, chosen: Sequence[Partition], wish: Wanted) -> pl.DataFrame | None:
     try:
-        paths = [str(standing.folder.file(one.name)) for one in chosen]
-        rows = pl.scan_parquet(paths, hive_partitioning=False, glob=False)
+        rows = standing.folder.scan([standing.files[one.name] for one in chosen])
         return wish.of(cache, rows, [day for one in chosen for day in one.sessions])
     except (OSError, UnicodeError, pl.exceptions.PolarsError):
         return None

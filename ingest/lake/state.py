@@ -10,7 +10,8 @@ from ingest.cache.rebuild import part_days
 from ingest.errors import CacheError
 from ingest.events import LakeWritten
 from ingest.hints import call
-from ingest.lake.partitions import LakeFolder, Standing
+from ingest.lake.elsewhere import drop_all, other_place
+from ingest.lake.partitions import Standing, lake_of
 from ingest.lake.update import bring_lake_up_to_date
 from ingest.market.datasets import Dataset
 from ingest.notebook import in_html
@@ -46,7 +47,8 @@ def lake_state(settings: Settings, dataset: Dataset) -> LakeState:
     """The state of a dataset's lake; nothing is written. Raises CacheError."""
     with Cache.read(settings, dataset) as cache:
         standing = Standing.of(cache)
-        clean, due = standing.parted()
+        looked = standing.looked()
+        clean, due = looked.clean, looked.due
         days = [day for one in clean for day in one.sessions]
         files = [standing.files[one.name] for one in clean]
         return LakeState(
@@ -60,7 +62,7 @@ def lake_state(settings: Settings, dataset: Dataset) -> LakeState:
             last=max(days, default=None),
             due=len(due),
             due_sessions=sum(len(one.sessions) for one in due),
-            unwanted=len(standing.unwanted()),
+            unwanted=len(looked.unwanted),
         )
 
 
@@ -75,17 +77,15 @@ def build_lake(settings: Settings, dataset: Dataset) -> LakeWritten | None:
                 f"the manifest knows no session, and there are parts of {len(days):,}",
                 call("verify", "to restore it from them", dataset=dataset.short, repair=True),
             )
-        return bring_lake_up_to_date(cache)
+        done = bring_lake_up_to_date(cache)
+        if cache.writer:
+            cache.writer.snapshot(cache.run)
+        return done
 
 
 def drop_lake(settings: Settings, dataset: Dataset) -> int:
     """Remove the files of a dataset's lake; returns how many. Raises CacheError, CacheLocked."""
     with lock.hold(settings.cache.root), for_writing(settings, dataset) as cache:
-        folder = LakeFolder.of(cache)
-        found = sorted({*folder.found(), *cache.manifest.lake.all()})
-        cache.manifest.lake.forget(found)  # first: a kill leaves files that nothing reads, and the next build removes
-        folder.sweep()
-        for name in found:
-            folder.drop(name)
-        folder.drop_empty()
-        return len(found)
+        cache.manifest.lake.forget(cache.manifest.lake.all())  # first: a kill leaves files that nothing reads
+        places = [lake_of(cache), other_place(cache)]
+        return sum(drop_all(cache, one) for one in places if one is not None)

@@ -1,7 +1,7 @@
 """Brings the lake up to date with the committed sessions: writes what is due, removes what nothing wants any more.
 
-Each file is durable before the manifest knows it. After a kill in between it looks like a changed one, and is written
-again.
+The manifest forgets each file before it is written, and knows it once it is durable. After a kill in between it is
+written again. Files in another place than that of the settings go first: there is one lake.
 """
 
 import time
@@ -11,9 +11,11 @@ from ingest.cache.cache import Cache
 from ingest.cache.layout import PartsOf
 from ingest.cache.manifest.lake import LakeFile
 from ingest.cache.parts.ahead import read_ahead
-from ingest.errors import CacheError, ManifestDamaged
+from ingest.errors import CacheError, ManifestDamaged, StoreUnavailable
 from ingest.events import LakeWritten
-from ingest.lake.partitions import LakeFolder, Partition, Standing
+from ingest.lake.elsewhere import claim, leave_other_place
+from ingest.lake.folder import LakePlace
+from ingest.lake.partitions import Partition, Standing
 
 _THREADS = 2
 
@@ -23,26 +25,29 @@ def bring_lake_up_to_date(cache: Cache) -> LakeWritten | None:
 
     Raises CacheError; if a part cannot be read, only after all files that do not need it are up to date.
     """
-    started, standing = time.monotonic(), Standing.of(cache)
-    due, unwanted = standing.due(), standing.unwanted()
+    started, left = time.monotonic(), leave_other_place(cache)
+    standing = Standing.of(cache)
+    looked = standing.looked()
+    due, removed = looked.due, left + len(looked.unwanted)
     standing.folder.sweep()
-    for name in unwanted:
-        standing.folder.drop(name)
-    cache.manifest.lake.forget(unwanted)
+    if due or looked.unwanted:
+        claim(cache, standing.folder)
+        cache.manifest.lake.forget([*looked.unwanted, *(one.name for one in due)])
+        standing.folder.drop(looked.unwanted)
     if not due:
-        return LakeWritten(0, len(unwanted), 0, time.monotonic() - started) if unwanted else None
+        return LakeWritten(0, removed, 0, time.monotonic() - started) if removed else None
     rows = _written(cache, standing.folder, due)
-    return LakeWritten(len(due), len(unwanted), rows, time.monotonic() - started)
+    return LakeWritten(len(due), removed, rows, time.monotonic() - started)
 
 
-def _written(cache: Cache, folder: LakeFolder, due: Sequence[Partition]) -> int:
+def _written(cache: Cache, folder: LakePlace, due: Sequence[Partition]) -> int:
     """Write the files that are due, two at once; returns their rows. Raises a CacheError once all were tried."""
     from ingest.lake.writing import write  # polars, which a run with nothing to do does not import
 
     def attempt(partition: Partition, sessions: Sequence[PartsOf]) -> LakeFile | CacheError:
         try:
             return write(cache, folder, partition, sessions)
-        except ManifestDamaged:
+        except (ManifestDamaged, StoreUnavailable):  # no other file would do better, after another wait
             raise
         except CacheError as error:  # its file stays as it was, and counts as outdated
             return error

@@ -13,8 +13,9 @@ from ingest.cache.layout import PartsOf
 from ingest.cache.manifest.lake import FORMAT, LakeFile
 from ingest.files import durable
 from ingest.files.durable import Write
+from ingest.lake.folder import LakePlace
 from ingest.lake.frames import frames, lake_schema
-from ingest.lake.partitions import LakeFolder, Partition
+from ingest.lake.partitions import Partition
 from ingest.market.datasets import Dataset
 
 _GROUP = 16_384
@@ -25,21 +26,27 @@ _LEVEL = 1
 """Of zstd: the usual one, 3, takes a sixth more time to write a file, and saves 3 % of it."""
 
 
-def write(layout: Layout, folder: LakeFolder, partition: Partition, sessions: Sequence[PartsOf]) -> LakeFile:
+def write(layout: Layout, folder: LakePlace, partition: Partition, sessions: Sequence[PartsOf]) -> LakeFile:
     """Write the file of a partition, whose sessions these are, and put it in place; it is durable when this returns.
 
     A reader sees the old file or the new one. Several threads may write files. Raises CacheError.
     """
-    file, staged = folder.file(partition.name), folder.staged(partition.name)
+    file = folder.staging(partition.name)
+    staged = durable.another(file)
     with durable.staging(file, under=staged) as put:
         sink = _Sink(put)
         rows = _encode(frames(layout, sessions), layout.dataset, sink)
-    durable.make_folder(file.parent)
-    durable.publish(file, staged)
-    durable.sync_folder(file.parent)
-    with durable.translated("look at", file):
-        state = file.lstat()
-    return LakeFile(partition.name, partition.contents, rows, sink.sha256, state.st_size, state.st_mtime_ns)
+    done = folder.put(partition.name, staged)
+    return LakeFile(
+        partition=partition.name,
+        contents=partition.contents,
+        rows=rows,
+        sha256=sink.sha256,
+        size=done.size,
+        mtime_ns=done.mtime_ns,
+        place=folder.url,
+        etag=done.etag,
+    )
 
 
 def _encode(found: Iterable[pl.DataFrame], dataset: Dataset, sink: "_Sink") -> int:

@@ -4,7 +4,7 @@ A kill leaves the parts where they were, or where they are to be; the same comma
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingest.cache import lock
 from ingest.cache.commit import for_writing
@@ -109,7 +109,14 @@ def move(
     with lock.hold(settings.cache.root):
         _recover(whereabouts(settings).chosen(settings))
         with Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
-            return Mover(settings, manifest, target, keep, leave_damaged).move(report, stop)
+            had_lake = manifest.lake.is_anywhere_but(_lake_url(settings, target))
+            moved = Mover(settings, manifest, target, keep, leave_damaged).move(report, stop)
+        return replace(moved, leaves_lake=moved.is_done and had_lake)
+
+
+def _lake_url(settings: Settings, target: Place) -> str:
+    """Where the lake is to be, once the parts are at the target."""
+    return target.url if settings.lake.place == "parts" else ""
 
 
 def _recover(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from ingest.cache.manifest.integrity import replacement
 from ingest.cache.salvage import renew
 from ingest.errors import ManifestDamaged
 from ingest.files import durable, opening
-from ingest.lake.partitions import LakeFolder
+from ingest.lake.folder import LakeFolder
 from ingest.lake.update import bring_lake_up_to_date
 from ingest.maintenance.verify import Problem, Verified, check_cache
 from ingest.market.catalogue import STOCKS_DAY
@@ -131,7 +131,7 @@ class _Mending:
         elif problem.about == "session" and problem.session:
             yield from (folder / part_name(problem.session) for folder in self._folders.values())
         elif problem.about == "lake" and problem.period:
-            yield LakeFolder.of(self._cache).file(problem.period)
+            yield LakeFolder.of(self._cache).file(problem.period)  # in its folder alone can something else be there
         elif problem.about == "quarantine" and problem.session:
             yield quarantine.file_of(self._cache, problem.session)
 
@@ -179,8 +179,8 @@ class _Mending:
 
     def _lake(self, found: Verified) -> None:
         broken = [one.period for one in found.broken if one.about == "lake" and one.period]
+        self._manifest.lake.forget(broken)  # what the manifest does not know is written again
         for name in broken:
-            LakeFolder.of(self._cache).drop(name)  # what is not as the manifest says is written again
             self._say(f"the lake's file of {name} is written again from the parts")
 
     def _each(self, sessions: Iterable[date], words: str) -> None:

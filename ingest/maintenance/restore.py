@@ -25,6 +25,7 @@ from ingest.cache.objects.writing.snapshots import SeenPointer, Snapshots, snaps
 from ingest.cache.wholeness import missing_parts
 from ingest.errors import CacheError, ManifestDamaged, OtherWriter, UsageError
 from ingest.files import durable
+from ingest.lake.elsewhere import trust_lake
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import TIERS, Dataset
 from ingest.market.windows import Window
@@ -212,6 +213,7 @@ def _built(settings: Settings, dataset: Dataset, tracked: Tracked, say: Say) -> 
         cache.manifest.csvs.forget_all()
         missing = missing_parts(cache, cache.manifest.sessions.all())
         unknown = days.difference(cache.manifest.sessions.committed())
+        trust_lake(cache)
         newer = rebuild.take_up(cache, unknown | missing, by_name=cache.parts.by_content)
         _bring_up_to_date(cache, settings, tracked, say)
         cache.manifest.runs.finish(cache.run, 0, {"restored": len(newer)})

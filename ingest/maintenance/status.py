@@ -15,7 +15,7 @@ from ingest.cache.wholeness import not_whole
 from ingest.errors import UsageError
 from ingest.files import durable
 from ingest.finding import KINDS, Finding
-from ingest.lake.partitions import LakeFolder
+from ingest.lake.partitions import lake_of
 from ingest.market.calendars import Calendar, last_due
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import TIERS, Dataset, Tier
@@ -219,7 +219,7 @@ def _sizes(cache: Cache, listed: Mapping[Tier, Mapping[str, Listed] | None]) -> 
         else:
             yield from _of_objects(cache, tier, place, found)
     if files := cache.manifest.lake.all():
-        yield _sum("lake", str(LakeFolder.of(cache).path), [one.size for one in files.values()])
+        yield _sum("lake", lake_of(cache).place, [one.size for one in files.values()])
 
 
 def _of_objects(cache: Cache, tier: Tier, place: str, listed: Mapping[str, Listed]) -> Iterable[TierSize]:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from ingest.cache.manifest import Manifest
-from ingest.cache.objects.bucket import Bucket, Stored
+from ingest.cache.objects.bucket import Bucket
+from ingest.cache.objects.listing import Stored
 from ingest.cache.objects.writing.guard import Guarding
 from ingest.errors import CacheError, IngestError, OtherWriter, Superseded
 from ingest.maintenance.checked import CacheCheck, Check, WriterCheck

@@ -13,6 +13,7 @@ import polars as pl
 
 from ingest.errors import UsageError, warn
 from ingest.querying.adjusted import SUFFIXES, Tell, adjusted_tables
+from ingest.querying.objects import register
 from ingest.querying.statements import check
 from ingest.querying.tables import of_manifest
 from ingest.querying.views import View, views
@@ -47,6 +48,7 @@ def connect(settings: Settings, found: Iterable[View] | None = None, tell: Tell 
     connection.execute("SET TimeZone = 'UTC'")
     for name, table in of_manifest(settings, [one.dataset for one in chosen]).items():
         connection.register(name, table)
+    register(connection, {path: one for view in chosen for path, one in view.objects.items()})
     for view in chosen:
         if view.parts:
             connection.register(view.parts_name, view.parts)

@@ -9,13 +9,13 @@ from threading import Event
 import polars as pl
 
 from ingest.cache.cache import Cache
+from ingest.cache.steady import steadily
 from ingest.errors import IngestError
-from ingest.lake.frames import lake_schema
+from ingest.lake.frames import frames, lake_schema
 from ingest.lake.partitions import together
 from ingest.maintenance.corrections import changed_values, changes_frame
 from ingest.maintenance.status import findings
 from ingest.market.datasets import Dataset
-from ingest.reading.scan import Scanned, lazy_rows
 from ingest.settings import Settings
 
 
@@ -64,20 +64,21 @@ def of_parts(settings: Settings, dataset: Dataset, days: Sequence[date], scans: 
     schema = lake_schema(dataset)
 
     def read() -> pl.DataFrame:
-        frames = [pl.DataFrame(schema=schema)]
+        found = [pl.DataFrame(schema=schema)]
         for group in together(dataset, days):
             if told.stop.is_set():
                 raise InterruptedError
             with told.noted():
-                frames.append(_rows(settings, dataset, group).select(list(schema)).cast(dict(schema)))  # type: ignore[arg-type]
-        return pl.concat(frames)
+                found.append(_rows(settings, dataset, group))
+        return pl.concat(found)
 
     return Table(schema, read)
 
 
 def _rows(settings: Settings, dataset: Dataset, days: Sequence[date]) -> pl.DataFrame:
-    scanned = Scanned(settings, dataset, days[0], days[-1], frozenset({"massive"}))
-    return lazy_rows(scanned).filter(pl.col("date").is_in(list(days))).collect()
+    with Cache.read(settings, dataset) as cache:
+        # Not by way of the lake: a listing may have shown that its file is another one.
+        return pl.concat(steadily(cache, days, lambda parts: pl.concat(frames(cache, parts))))
 
 
 _SESSIONS = pl.Schema({"dataset": pl.String(), "date": pl.Date(), "rows": pl.Int64(), "bytes": pl.Int64()})

@@ -1,15 +1,18 @@
 """The view of each dataset: over the lake where it is clean, and over the parts for all other sessions."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import ClassVar
 
 from ingest.cache.cache import Cache
+from ingest.cache.manifest.lake import LakeFile
 from ingest.lake.frames import lake_schema
+from ingest.lake.objects import LakeObjects
 from ingest.lake.partitions import Standing, view_name
 from ingest.maintenance.status import asked_or_held
 from ingest.market.datasets import Dataset
+from ingest.querying.objects import Readable, path_of
 from ingest.querying.tables import Scans, Table, of_parts
 from ingest.settings import Settings
 
@@ -18,7 +21,8 @@ from ingest.settings import Settings
 class View:
     """The view of a dataset: `files` of the lake, and `parts` with the rows of the sessions that these do not have.
 
-    `partial` are sessions (ascending) that were stored without tickers that were not tracked.
+    `partial` are sessions (ascending) that were stored without tickers that were not tracked. `objects` are those of
+    the files, by their paths, that are in an object store.
     """
 
     NO_TICKERS: ClassVar[str] = (
@@ -31,6 +35,7 @@ class View:
     parts: Table | None
     days: Sequence[date]
     partial: Sequence[date] = ()
+    objects: Mapping[str, Readable] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -82,9 +87,19 @@ def _view(settings: Settings, dataset: Dataset, scans: Scans | None) -> View | N
     with Cache.read(settings, dataset) as cache:
         standing = Standing.of(cache)
         partial = sorted(cache.manifest.sessions.coverage().partial)
-        clean, due = standing.parted()
-    days = [day for one in due for day in one.sessions]
+        looked = standing.looked()
+    days = [day for one in looked.due for day in one.sessions]
     if not standing.wanted:
         return None
-    files = [str(standing.folder.file(one.name)) for one in clean]
-    return View(dataset, files, of_parts(settings, dataset, days, scans) if days else None, days, partial)
+    files, objects = _files(standing, [standing.files[one.name] for one in looked.clean], scans or Scans())
+    parts = of_parts(settings, dataset, days, scans) if days else None
+    return View(dataset, files, parts, days, partial, objects)
+
+
+def _files(standing: Standing, clean: Sequence[LakeFile], scans: Scans) -> tuple[Sequence[str], Mapping[str, Readable]]:
+    """The files that are clean: their paths for DuckDB, and how those are read that it does not read itself."""
+    folder = standing.folder
+    if not isinstance(folder, LakeObjects):
+        return [folder.source(one.partition) for one in clean], {}
+    named = {path_of(folder.dataset.short, one.partition): Readable(folder.stored(one), scans) for one in clean}
+    return list(named), named

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ingest.cache.objects.bucket import Stored
+from ingest.cache.objects.listing import Stored
 from ingest.errors import Superseded
 
 _numbers = count(1)

@@ -19,8 +19,9 @@ from ingest.demo.files.files import files_of
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError
 from ingest.files import durable
+from ingest.lake.folder import LakeFolder
 from ingest.lake.frames import frames, lake_schema
-from ingest.lake.partitions import LakeFolder, Standing
+from ingest.lake.partitions import Standing
 from ingest.lake.state import drop_lake, lake_state
 from ingest.lake.update import bring_lake_up_to_date
 from ingest.maintenance.pruning import Selection, remove_from

@@ -15,8 +15,9 @@ from polars.testing import assert_frame_equal
 from ingest.cache.cache import Cache
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError
+from ingest.lake.folder import LakeFolder
 from ingest.lake.frames import lake_schema
-from ingest.lake.partitions import LakeFolder, Standing
+from ingest.lake.partitions import Standing
 from ingest.lake.state import build_lake, drop_lake
 from ingest.maintenance.pruning import Selection, remove_from
 from ingest.maintenance.verify import verify

@@ -10,7 +10,7 @@ from lake_kit import DAYS
 from pipeline_kit import TRACKED, key, market_day, pack, window
 
 from ingest.files.hashing import sha256_of
-from ingest.lake.partitions import LakeFolder
+from ingest.lake.folder import LakeFolder
 from ingest.maintenance.repair import repair
 from ingest.maintenance.verify import verify
 from ingest.market.catalogue import STOCKS_DAY

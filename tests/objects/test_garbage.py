@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
-from ingest.cache.objects.bucket import Stored
 from ingest.cache.objects.collecting.garbage import Decision, Seen, decide
+from ingest.cache.objects.listing import Stored
 from ingest.cache.objects.naming import ObjectName, object_name
 from ingest.market.datasets import Tier
 

@@ -13,7 +13,7 @@ from memory_bucket_kit import MemoryBucket
 from writers_kit import Killed, Machine
 
 from ingest.cache.manifest import Manifest
-from ingest.cache.objects.bucket import Stored
+from ingest.cache.objects.listing import Stored
 from ingest.cache.objects.writing.guard import Guarding
 from ingest.cache.objects.writing.records import Guard, encoded, found
 from ingest.errors import CacheError, OtherWriter

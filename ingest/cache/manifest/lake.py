@@ -17,7 +17,11 @@ FORMAT = 2
 
 @dataclass(frozen=True, slots=True)
 class LakeFile:
-    """One file of the lake: its partition, the hash of what it was made of, its rows, and its state on the disk."""
+    """One file of the lake: its partition, the hash of what it was made of, its rows, and how to recognize it.
+
+    `place` is the URL of the object store that it is in, "" for the cache's folder. A file is recognized by `size` and
+    `mtime_ns`, an object by `size` and `etag`; its `mtime_ns` is when it was put, by this computer's clock.
+    """
 
     partition: str
     contents: str
@@ -26,6 +30,8 @@ class LakeFile:
     size: int
     mtime_ns: int
     format: int = FORMAT
+    place: str = ""
+    etag: str = ""
 
 
 _NAMES = tuple(field.name for field in fields(LakeFile))
@@ -42,6 +48,10 @@ class LakeFiles:
     def exists(self) -> bool:
         """Whether there is any file."""
         return bool(self.database.rows("SELECT EXISTS (SELECT 1 FROM lake WHERE dataset = ?)")[0][0])
+
+    def is_anywhere_but(self, place: str) -> bool:
+        """Whether there is a file of any dataset in another place than this: a URL, or "" for the cache's folder."""
+        return bool(self.database.ask("SELECT EXISTS (SELECT 1 FROM lake WHERE place <> ?)", (place,))[0][0])
 
     def all(self) -> dict[str, LakeFile]:
         """Every file, by its partition, ascending."""

@@ -19,6 +19,7 @@ import tenacity
 
 from ingest.cache.objects.client import Access, check, client, learnt
 from ingest.cache.objects.faults import BeyondEnd, ConditionFailed, not_taken, translated
+from ingest.cache.objects.listing import PAGE, Pages, Stored, bare, stored_as
 from ingest.cache.objects.spans import Spans
 from ingest.errors import IngestError, StoreConflict, StoreUnavailable, Superseded
 from ingest.files import opening
@@ -26,25 +27,10 @@ from ingest.settings import Settings
 from ingest.settings.sections.store import place_of
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import GetOptions
 
 _T = TypeVar("_T")
-_PAGE = 1000
 _BELIEVED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An object: its name below the bucket's prefix, its bytes, and what the store says of its version.
-
-    `etag` is without quotes; only of an object that was put in one request, and not encrypted by a key service, it is
-    the md5. `modified` is by the store's clock; of what was just put, by that of this computer.
-    """
-
-    name: str
-    size: int
-    etag: str
-    modified: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +96,17 @@ class Bucket(Access):
 
         return self._by(tries, name, once)
 
+    def put_anyway(self, name: str, data: Path) -> Stored:
+        """Put an object in place of whatever has its name; a reader sees what was there, or this.
+
+        For what can be made again, under names that only the writer of this place puts.
+        """
+        size = opening.size(data)
+        if size > self.tuning.store_multipart:
+            return Stored(name, size, self._trying(name, lambda: self._put_in_chunks(name, data)), datetime.now(UTC))
+        body = opening.read(data)
+        return self._trying(name, lambda: self._put(name, body, "overwrite"))
+
     def get(self, name: str) -> tuple[bytes, Stored]:
         """A whole object. Its md5 is compared with an ETag that looks like one, unless this store's are no md5.
 
@@ -119,7 +116,7 @@ class Bucket(Access):
 
         def once() -> tuple[bytes, Stored]:
             found = client(self).get(name)
-            stored, data = _stored(found.meta), bytes(found.bytes())
+            stored, data = stored_as(found.meta), bytes(found.bytes())
             hashed = _md5(data)
             seen[hashed] += 1
             if len(data) != stored.size or not self._is_believed(stored, hashed, seen):
@@ -148,23 +145,41 @@ class Bucket(Access):
         inside = spans.up_to(self.head(name).size)
         return inside.cut(self._trying(name, lambda: self._filled(name, inside)), ranges)
 
+    def range_of(self, name: str, etag: str, begin: int, end: int) -> bytes:
+        """Bytes from `begin` up to `end` of the version with this `etag`, which has as many.
+
+        Raises Superseded if it is another version, or missing.
+        """
+
+        def once() -> bytes:
+            options: GetOptions = {"range": (begin, end), "if_match": f'"{etag}"'}
+            data = bytes(client(self).get(name, options=options).bytes())
+            if len(data) != end - begin:
+                raise StoreUnavailable(f"the bytes of {self.described(name)} were cut short on the way")
+            return data
+
+        try:
+            return self._trying(name, once) if begin < end else b""
+        except (ConditionFailed, BeyondEnd, FileNotFoundError):
+            raise Superseded(f"{self.described(name)} has been written or removed by somebody else") from None
+
     def head(self, name: str) -> Stored:
         """What the store says of an object."""
-        return self._trying(name, lambda: _stored(client(self).head(name)))
+        return self._trying(name, lambda: stored_as(client(self).head(name)))
 
     def listing(self, folder: str = "") -> Iterator[Stored]:
         """The objects below a folder, each once, a request for a thousand; `a` has `a/b`, and not `ab`.
 
         After a fault it goes on behind the last name that came. In the store's order.
         """
-        pages = _Pages(self, folder)
+        pages = Pages(self, folder)
         while page := self._trying(folder, pages.following):
             yield from page
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove objects; a missing one is no error."""
-        for begin in range(0, len(names), _PAGE):
-            self._remove(list(names[begin : begin + _PAGE]))
+        for begin in range(0, len(names), PAGE):
+            self._remove(list(names[begin : begin + PAGE]))
 
     def _remove(self, names: list[str]) -> None:
         try:
@@ -180,7 +195,7 @@ class Bucket(Access):
             if isinstance(mode, dict):  # what was to be replaced
                 raise ConditionFailed(f"{self.described(name)} is missing") from None
             raise not_taken(error, self.url) from None
-        return Stored(name, len(data), _bare(result["e_tag"]), datetime.now(UTC))
+        return Stored(name, len(data), bare(result["e_tag"]), datetime.now(UTC))
 
     def _mode(self, name: str, etag: str | None) -> Any:
         if etag is None:
@@ -191,7 +206,7 @@ class Bucket(Access):
             meta = client(self).head(name)
         except FileNotFoundError:
             raise ConditionFailed(f"{self.described(name)} is missing") from None
-        if _bare(meta["e_tag"]) != etag:
+        if bare(meta["e_tag"]) != etag:
             raise ConditionFailed(f"{self.described(name)} is another version")
         return {"e_tag": meta["e_tag"], "version": meta["version"]}
 
@@ -207,7 +222,7 @@ class Bucket(Access):
         size, at_once = self.tuning.store_chunk, self.tuning.store_chunks_at_once
         with nullcontext(data) if isinstance(data, bytes) else opening.to_read(data) as file:
             try:
-                return _bare(put(name, file, use_multipart=True, chunk_size=size, max_concurrency=at_once)["e_tag"])
+                return bare(put(name, file, use_multipart=True, chunk_size=size, max_concurrency=at_once)["e_tag"])
             except FileNotFoundError as error:
                 raise not_taken(error, self.url) from None
 
@@ -283,44 +298,6 @@ class Bucket(Access):
             raise
         except Exception as error:  # the library's are of no common class
             raise translated(error, self.described(name), self.url) from None
-
-
-class _Pages:
-    """The pages of a listing, one after the other; one that fails may be asked for again."""
-
-    def __init__(self, bucket: Bucket, folder: str) -> None:
-        self._bucket, self._folder = bucket, folder
-        self._pages: Iterator[Sequence[ObjectMeta]] | None = None
-        self._last = ""
-        self._seen: set[str] = set()
-
-    def following(self) -> list[Stored]:
-        """The next objects; none at the end."""
-        if self._pages is None:
-            self._pages = self._opened()
-        fresh: list[Stored] = []
-        try:
-            while not fresh and (page := next(self._pages, None)) is not None:
-                fresh = [_stored(meta) for meta in page if meta["path"] not in self._seen]
-        except Exception:
-            self._pages = None
-            raise
-        self._seen.update(one.name for one in fresh)
-        self._last = fresh[-1].name if fresh else self._last
-        return fresh
-
-    def _opened(self) -> "Iterator[Sequence[ObjectMeta]]":
-        # Azure has no such offset: there the library would leave out by name what comes in another order.
-        behind = self._last if place_of(self._bucket.url).scheme != "az" else ""
-        return client(self._bucket).list(self._folder or None, offset=behind or None, chunk_size=_PAGE)
-
-
-def _stored(meta: "ObjectMeta") -> Stored:
-    return Stored(meta["path"], meta["size"], _bare(meta["e_tag"]), meta["last_modified"])
-
-
-def _bare(etag: str | None) -> str:
-    return (etag or "").removeprefix("W/").strip('"')
 
 
 def _md5(data: bytes) -> str:

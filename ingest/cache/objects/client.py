@@ -1,6 +1,7 @@
 """The clients of an object store, made once per process, and their keys, which no value of ours holds."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 MISSING = "parts in an object store need the library obstore, which is not installed: pip install 'ingest[objects]'"
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Hosts that no proxy leads back to."""
+
 _VALID = timedelta(minutes=10)
 """How long the client may use keys before it asks again; botocore renews those of a role earlier than that."""
 
@@ -103,15 +106,25 @@ def _s3(access: Access, bucket: str, common: dict[str, Any]) -> "S3Store":
 
     chosen: dict[str, Any] = {"endpoint": access.endpoint} if access.endpoint else {}
     if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() not in {"1", "true"}:
-        chosen["credential_provider"] = _Keys(access)
+        chosen["credential_provider"] = keys_of(access)
     return S3Store(
         bucket,
-        region=access.region or os.environ.get("AWS_REGION") or _region(access.profile),
+        region=region_of(access),
         checksum_algorithm="SHA256",
         virtual_hosted_style_request=False,
         **chosen,
         **common,
     )
+
+
+def region_of(access: Access) -> str:
+    """The region of a place of S3. Raises StoreRefused if its profile is missing."""
+    return access.region or os.environ.get("AWS_REGION") or _region(access.profile)
+
+
+def keys_of(access: Access) -> "Callable[[], S3Credential]":
+    """What gives the keys of a place of S3 each time it is called. Raises StoreRefused if there are none."""
+    return _Keys(access)
 
 
 def _options(access: Access, purpose: str) -> "ClientConfig":
@@ -124,7 +137,7 @@ def _options(access: Access, purpose: str) -> "ClientConfig":
     if purpose == "read":  # while bytes are sent, none is read
         options["read_timeout"] = timedelta(seconds=tuned.store_silent_s)
     host = urlsplit(access.endpoint).hostname or ""
-    if host in _LOOPBACK:  # no proxy leads back to this machine, so a named one that is never used replaces the usual
+    if host in LOOPBACK:  # no proxy leads back to this machine, so a named one that is never used replaces the usual
         options |= {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": host}
     return options
 

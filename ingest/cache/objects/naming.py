@@ -14,6 +14,8 @@ from ingest.market.datasets import TIERS, Tier, part_name, session_of
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)\.([0-9a-f]{16})\.csv\.gz")
 _DIGITS = 16
 
+_LAKE = re.compile(r"year=\d{4}/month=\d{1,2}(/session=\d{4}-\d\d-\d\d)?/part-0\.parquet", re.ASCII)
+
 
 def folder_of(tier: Tier, dataset: str) -> str:
     """The prefix, without a slash at its end, of the parts of a dataset's tier: `archive/us_stocks_sip/day_aggs_v1`."""
@@ -23,6 +25,17 @@ def folder_of(tier: Tier, dataset: str) -> str:
 def object_name(tier: Tier, dataset: str, name: str) -> str:
     """The name of an object below the bucket's prefix, from its name in a dataset's tier."""
     return f"{folder_of(tier, dataset)}/{name}"
+
+
+def lake_folder(dataset: str) -> str:
+    """The prefix, without a slash at its end, of a dataset's lake, given by its short name: `lake/stocks-day`."""
+    return f"lake/{dataset}"
+
+
+def lake_file_in(name: str, dataset: str) -> str:
+    """The name of an object in the folder of a lake, from that below the prefix; "" if it is no file of the lake."""
+    inside = name.removeprefix(f"{lake_folder(dataset)}/")
+    return inside if inside != name and _LAKE.fullmatch(inside) else ""
 
 
 def session_in(name: str, dataset: str) -> date | None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import ClassVar, Self, cast
 
 from ingest.cache.layout import PartKey
-from ingest.cache.objects.bucket import Bucket, Stored
+from ingest.cache.objects.bucket import Bucket
+from ingest.cache.objects.listing import Stored
 from ingest.cache.objects.naming import ObjectName, folder_of, object_name
 from ingest.cache.parts.local import LocalParts
 from ingest.cache.parts.store import Listed, Opened, PartStore, Staging

@@ -13,7 +13,7 @@ from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.places import Departure, Place
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.collecting import clock
-from ingest.cache.objects.naming import ObjectName, folder_of
+from ingest.cache.objects.naming import ObjectName, folder_of, lake_file_in, lake_folder
 from ingest.cache.objects.writing.records import Guard, Pointer
 from ingest.cache.objects.writing.snapshots import snapshot_names
 from ingest.cache.objects.writing.writer import Writer
@@ -110,7 +110,7 @@ class _Leaving:
         if self._is_current():
             return replace(told, why=f"{self.current} is the same place under another name")
         sizes = dict(self._objects())
-        self.bucket.remove(list(sizes))
+        self.bucket.remove([*self._lake(), *sizes])
         if not self._is_used():
             self._release()
         return replace(told, removed=len(sizes), bytes=sum(sizes.values()))
@@ -121,6 +121,13 @@ class _Leaving:
             for one in self.bucket.listing(folder):
                 if ObjectName.parse(one.name.removeprefix(f"{folder}/")):
                     yield one.name, one.size
+
+    def _lake(self) -> Iterator[str]:
+        """Files of the lake, which is beside the archive, and written anew where that is now."""
+        if self.departure.tier == "archive":
+            for dataset in CATALOGUE.values():
+                names = (one.name for one in self.bucket.listing(lake_folder(dataset.short)))
+                yield from (name for name in names if lake_file_in(name, dataset.short))
 
     def _is_current(self) -> bool:
         """Whether the parts of the tier are here now: a bucket may have several URLs or endpoints."""

@@ -31,7 +31,8 @@ class Moved:
     """What came of a move from `source` to `target`.
 
     `is_done` says that the parts are at `target` now. Otherwise they are where they were: the move was `interrupted`,
-    or there are `unfit` parts, which cannot be copied. `cleared` are places that the parts have left.
+    or there are `unfit` parts, which cannot be copied. `cleared` are places that the parts have left. `leaves_lake`
+    says that files of the lake are not where the settings have it now: they go once it is written there.
     """
 
     source: Place
@@ -41,6 +42,7 @@ class Moved:
     interrupted: bool = False
     unfit: tuple[UnfitPart, ...] = ()
     cleared: tuple[Cleared, ...] = ()
+    leaves_lake: bool = False
 
 
 def source_of(settings: Settings, manifest: Manifest) -> Place:

@@ -14,7 +14,8 @@ from typing import Protocol
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest.objects import KnownObject
 from ingest.cache.manifest.places import KnownPlaces, Place
-from ingest.cache.objects.bucket import Bucket, Stored
+from ingest.cache.objects.bucket import Bucket
+from ingest.cache.objects.listing import Stored
 from ingest.cache.objects.naming import ObjectName, folder_of
 from ingest.cache.objects.parts import ObjectParts
 from ingest.cache.parts.local import LocalParts

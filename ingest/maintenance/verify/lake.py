@@ -7,6 +7,7 @@ import polars as pl
 from ingest.cache.cache import Cache
 from ingest.files import opening
 from ingest.files.hashing import sha256_of
+from ingest.lake.folder import LakeFolder
 from ingest.lake.frames import frames
 from ingest.lake.partitions import Partition, Standing
 from ingest.maintenance.verify.problems import Kind, Problem
@@ -15,10 +16,27 @@ AFRESH = "a repair writes it again from the parts"
 
 
 def check_files(standing: Standing) -> Iterator[Problem]:
-    """Compare the files with their hashes; those that are outdated are made again anyway."""
+    """Compare the files with their hashes, objects with a listing; those that are outdated are made again anyway."""
+    folder = standing.folder
+    yield from _check_local(standing, folder) if isinstance(folder, LakeFolder) else _check_listed(standing)
+
+
+def _check_listed(standing: Standing) -> Iterator[Problem]:
+    current = standing.current()
+    if not current:
+        return
+    looked = standing.folder.look([standing.files[one.name] for one in current])
+    for partition in current:
+        if partition.name not in looked.found:
+            yield _problem("missing", standing, partition, "the object is gone")
+        elif partition.name not in looked.intact:
+            yield _problem("damaged", standing, partition, "it has been changed since it was written")
+
+
+def _check_local(standing: Standing, folder: LakeFolder) -> Iterator[Problem]:
     for partition in standing.current():
         try:
-            sha256 = sha256_of(standing.folder.file(partition.name))
+            sha256 = sha256_of(folder.file(partition.name))
         except FileNotFoundError:
             yield _problem("missing", standing, partition, "the file is gone")
             continue
@@ -32,9 +50,9 @@ def check_files(standing: Standing) -> Iterator[Problem]:
 def compare_rows(cache: Cache, standing: Standing) -> Iterator[Problem]:
     """Compare the rows of each file with those of its parts. Raises CacheError if a part is damaged."""
     for partition in standing.current():
-        path, parts = standing.folder.file(partition.name), list(cache.manifest.sessions.parts(partition.sessions))
+        file, parts = standing.files[partition.name], list(cache.manifest.sessions.parts(partition.sessions))
         try:
-            stored = pl.read_parquet(path, hive_partitioning=False, glob=False)
+            stored = standing.folder.scan([file]).collect()
         except (OSError, pl.exceptions.PolarsError):
             continue  # it has been named
         at = 0
@@ -58,6 +76,4 @@ def _where(found: pl.DataFrame, frame: pl.DataFrame) -> str:
 
 
 def _problem(kind: Kind, standing: Standing, partition: Partition, why: str) -> Problem:
-    folder = standing.folder
-    name = folder.file(partition.name).relative_to(folder.path.parent.parent).as_posix()
-    return Problem(kind, "lake", name, f"{why}; {AFRESH}", period=partition.name)
+    return Problem(kind, "lake", standing.folder.described(partition.name), f"{why}; {AFRESH}", period=partition.name)

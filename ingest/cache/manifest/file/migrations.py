@@ -279,6 +279,11 @@ CREATE TABLE lake (
 ) WITHOUT ROWID;
 """
 
+_LAKE_PLACE = """
+ALTER TABLE lake ADD COLUMN place TEXT NOT NULL DEFAULT '';  -- URL of the object store; '' for the cache's folder
+ALTER TABLE lake ADD COLUMN etag TEXT NOT NULL DEFAULT '';   -- what the store said when the object was put
+"""
+
 MIGRATIONS = (
     _FIRST,
     _PERMISSION,
@@ -297,5 +302,6 @@ MIGRATIONS = (
     _UNWANTED,
     _PLACE,
     _LAKE,
+    _LAKE_PLACE,
 )
 """Each brings a manifest from the version that is its position to the next one."""

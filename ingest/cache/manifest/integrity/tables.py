@@ -178,7 +178,7 @@ TABLES: Mapping[str, Kinds] = {
     },
     "unwanted": {"dataset": text, "name": text, "since": moment},
     "lake": {
-        **dict.fromkeys(("dataset", "partition", "contents", "sha256"), text),
+        **dict.fromkeys(("dataset", "partition", "contents", "sha256", "place", "etag"), text),
         **dict.fromkeys(("rows", "size", "format"), count),
         "mtime_ns": whole,
     },

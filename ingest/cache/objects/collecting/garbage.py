@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from ingest.cache.objects.bucket import Stored
+from ingest.cache.objects.listing import Stored
 from ingest.cache.objects.naming import session_in
 
 

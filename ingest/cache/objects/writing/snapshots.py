@@ -43,6 +43,7 @@ _CONTENT = (
     "SELECT dataset, ticker, count(*), total(value) FROM actions GROUP BY dataset, ticker",
     "SELECT dataset, kind, count(*), total(count) FROM findings GROUP BY dataset, kind",
     "SELECT dataset, count(*), total(size) FROM objects GROUP BY dataset",
+    "SELECT dataset, partition, etag FROM lake WHERE place <> '' ORDER BY dataset, partition",
 )
 """What a snapshot is for. Each query has no row in a manifest that has nothing to restore."""
 

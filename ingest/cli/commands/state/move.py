@@ -167,7 +167,7 @@ def _show(console: Answers, chosen: Settings, moved: Moved) -> None:
             if copied.of_parts
             else f"There is nothing to move to {moved.target}."
         )
-    for line in (*_remains(moved.cleared), *_to_set(chosen, moved)):
+    for line in (*_remains(moved.cleared), *_of_lake(moved), *_to_set(chosen, moved)):
         console.print(line)
 
 
@@ -196,6 +196,12 @@ def _waiting(cleared: Sequence[Cleared]) -> Iterator[str]:
     for (place, due), names in tiers.items():
         until = f"until {due} UTC, for those who are reading them"
         yield f"The {' and '.join(names)} parts in {place} stay {until}; the first run after that removes them."
+
+
+def _of_lake(moved: Moved) -> Iterator[str]:
+    """What becomes of the lake, which is not moved."""
+    if moved.leaves_lake:
+        yield "The lake is not moved: `ingest lake build`, or the next run with it on, writes it anew at its new place."
 
 
 def _to_set(chosen: Settings, moved: Moved) -> Iterator[str]:
