@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from ingest.errors import UsageError, warn
+from ingest.errors import CacheError, IngestError, UsageError, warn
 from ingest.hints import Message, call
 from ingest.market.patterns import some
 from ingest.querying.connection import Answer, connect, mentioned, run
@@ -41,12 +41,18 @@ class Asking:
         try:
             found = waited(lambda: run(self.connection, query, most), self._end)
         except UsageError as error:
-            if self.scans.failed:
-                raise self.scans.failed[0] from error
-            raise
+            raise next(iter(self.scans.failed), self._about_a_file(error)) from error
         for notice in dict.fromkeys(self.told):
             warn(notice)
         return found
+
+    def _about_a_file(self, error: UsageError) -> IngestError:
+        """An error that a file of the lake is the reason of: it is damaged, or a command has removed it since."""
+        for view in self.views:
+            if any(path in error.message for path in view.named_files):
+                hint = call("verify", "to write it again", (), dataset=view.dataset.short, repair=True)
+                return CacheError(f"a file of the lake cannot be read; {error.message}", hint)
+        return error
 
     def mentioned(self, query: str) -> list[View]:
         """The views of datasets that a query may read."""
@@ -71,7 +77,7 @@ def asking(settings: Settings) -> Iterator[Asking]:
     """A connection with the views of all that is stored. Raises UsageError without DuckDB, and CacheError."""
     scans, told = Scans(), list[str | Message]()
     found = views(settings, scans)
-    with connect(settings, found, told.append) as connection:
+    with connect(settings, found, told.append, frames=False) as connection:
         yield Asking(found, connection, scans, told)
 
 

@@ -16,6 +16,7 @@ from ingest.querying.adjusted import SUFFIXES, Tell, adjusted_tables
 from ingest.querying.objects import register
 from ingest.querying.statements import check
 from ingest.querying.tables import of_manifest
+from ingest.querying.times import check_times
 from ingest.querying.views import View, views
 from ingest.settings import Settings
 
@@ -30,14 +31,20 @@ _QUIET = {"autoinstall_known_extensions": "false", "autoload_known_extensions": 
 _BARE_RIGHT = re.compile(r"(?<![\"'\w.])right\b(?![\"']|\s*\(|\s+(outer\s+)?join\b)", re.IGNORECASE)
 """The column of options, as it cannot be named in SQL."""
 
-_FOREIGN = re.compile("INTERVAL|BIGNUM|BIT\\b")
-"""Types that polars does not have."""
+_FOREIGN = re.compile(r"\b(INTERVAL|BIGNUM|BIT|UNION|UHUGEINT|VARIANT|TIME WITH TIME ZONE)\b")
+"""Types that polars does not have, or takes for others: it reads large UHUGEINT as negative, and loses offsets."""
+
+_NAMED = re.compile("\"[^\"]*\"|'[^']*'")
+"""The names of fields and values in a type."""
 
 
-def connect(settings: Settings, found: Iterable[View] | None = None, tell: Tell = warn) -> "duckdb.DuckDBPyConnection":
+def connect(
+    settings: Settings, found: Iterable[View] | None = None, tell: Tell = warn, frames: bool = True
+) -> "duckdb.DuckDBPyConnection":
     """A connection, in memory, with the views; `tell` gets what an adjusted one leaves out, when it is read.
 
-    Raises UsageError without the library, and CacheError.
+    With `frames` a query may name frames that are variables where it is asked. Raises UsageError without the library,
+    and CacheError.
     """
     if find_spec("duckdb") is None:
         raise UsageError(MISSING)
@@ -46,6 +53,7 @@ def connect(settings: Settings, found: Iterable[View] | None = None, tell: Tell 
     chosen = views(settings) if found is None else list(found)
     connection = duckdb.connect(config={**_QUIET, "temp_directory": _spilled()})
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET python_enable_replacements = {str(frames).lower()}")
     for name, table in of_manifest(settings, [one.dataset for one in chosen]).items():
         connection.register(name, table)
     register(connection, {path: one for view in chosen for path, one in view.objects.items()})
@@ -120,9 +128,10 @@ def _answer(found: Any, most: int | None) -> Answer:
     if twice := [name for name, count in Counter(found.columns).items() if count > 1]:
         raise UsageError(f"the query: two columns of the answer are named {twice[0]}: give one another name with AS")
     found = _importable(found)
+    rows = pl.DataFrame(found if most is None else found.limit(most + 1))
+    check_times(rows)
     if most is None:
-        return Answer(pl.DataFrame(found))
-    rows = pl.DataFrame(found.limit(most + 1))
+        return Answer(rows)
     more = found.count("*").fetchall()[0][0] - most if rows.height > most else 0
     return Answer(rows.head(most), more)
 
@@ -130,7 +139,7 @@ def _answer(found: Any, most: int | None) -> Answer:
 def _importable(found: Any) -> Any:
     """The answer with what polars does not have as text: it panics at an interval."""
     types = zip(found.columns, map(str, found.types), strict=True)
-    odd = ['"' + name.replace('"', '""') + '"' for name, kind in types if _FOREIGN.search(kind)]
+    odd = ['"' + name.replace('"', '""') + '"' for name, kind in types if _FOREIGN.search(_NAMED.sub("", kind))]
     texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in odd)
     return found.project(f"* REPLACE ({texts})") if odd else found
 

@@ -1,11 +1,12 @@
 """What a statement does, from its kind and its keywords: a query may only read.
 
-DuckDB has no mode for that where the database is in memory: COPY writes files wherever it stands, even in a WITH, and
-EXPLAIN ANALYZE runs what it explains, even INSTALL.
+DuckDB has no mode for that where the database is in memory: COPY writes files wherever it stands, even in a WITH,
+EXPLAIN ANALYZE runs what it explains, even INSTALL, and among the functions that stand where a table does are some that
+run a text, write a log, or take an address in memory.
 """
 
-from collections.abc import Sequence
-from itertools import dropwhile
+from collections.abc import Iterator, Sequence
+from itertools import dropwhile, pairwise
 
 from ingest.errors import UsageError
 
@@ -16,6 +17,36 @@ _QUESTIONS = frozenset(
     ["select", "from", "with", "pivot", "unpivot", "values", "describe", "show", "summarize", "table", "("]
 )
 """How a query begins that EXPLAIN may explain."""
+
+_DOING = frozenset(
+    {
+        "add_grammar_extension",
+        "arrow_scan",
+        "arrow_scan_dumb",
+        "checkpoint",
+        "create_external_resource",
+        "deregister_external_resource",
+        "destroy_external_resource",
+        "disable_logging",
+        "disable_profiling",
+        "enable_logging",
+        "enable_profiling",
+        "force_checkpoint",
+        "json_execute_serialized_sql",
+        "pandas_scan",
+        "python_arrow_scan",
+        "python_map_function",
+        "query",
+        "register_external_resource",
+        "register_external_resource_type",
+        "remove_grammar_extension",
+        "seq_scan",
+        "test_vector_types",
+        "truncate_duckdb_logs",
+        "which_secret",
+    }
+)
+"""Functions in place of a table that do more than read, or take an address; a test knows all that DuckDB has."""
 
 _EXPLAINING = frozenset({"explain", "analyze", "analyse", "verbose"})
 
@@ -37,6 +68,14 @@ def check(kinds: Sequence[str], words: Sequence[str]) -> None:
         kind = "SELECT" if explained in _QUESTIONS else explained.upper()
     if kind not in _READING:
         raise UsageError(f"the query is no question but a {kind} statement: nothing is written here")
+    if called := next(_called(words), None):
+        raise UsageError(f"the query calls {called}(), which does more than read: nothing is written here")
+
+
+def _called(words: Sequence[str]) -> Iterator[str]:
+    """The functions that a query calls and that do more than read."""
+    names = ((word.strip('"'), then) for word, then in pairwise(words))
+    return (name for name, then in names if name in _DOING and then.startswith("("))
 
 
 def _explained(words: Sequence[str]) -> str:

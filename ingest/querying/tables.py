@@ -130,4 +130,4 @@ def _corrections(settings: Settings, datasets: Sequence[Dataset]) -> pl.DataFram
     """Each value that a republished file changed, as `ingest.corrections` has it."""
     frames = [changes_frame(changed_values(settings, dataset=one)) for one in datasets]
     told = [frame.with_columns(dataset=pl.lit(one.short)) for one, frame in zip(datasets, frames, strict=True)]
-    return pl.concat([frame.select(list(_CORRECTIONS)) for frame in told])
+    return pl.concat([pl.DataFrame(schema=_CORRECTIONS), *(frame.select(list(_CORRECTIONS)) for frame in told)])

@@ -1,5 +1,7 @@
 """The view of each dataset: over the lake where it is clean, and over the parts for all other sessions."""
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,6 +17,9 @@ from ingest.market.datasets import Dataset
 from ingest.querying.objects import Readable, path_of
 from ingest.querying.tables import Scans, Table, of_parts
 from ingest.settings import Settings
+
+_SIGNS = re.compile(r"[*?[]")
+"""What makes a pattern of a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +53,15 @@ class View:
         return f"{self.name}_parts"
 
     @property
+    def named_files(self) -> list[str]:
+        """The files as DuckDB's messages name them."""
+        return [*self.files, *map(_as_pattern, self.files)]
+
+    @property
     def statement(self) -> str:
         """The statement that makes the view."""
         columns = ", ".join(map(_column, lake_schema(self.dataset)))
-        files = ", ".join(map(_quoted, self.files))
+        files = ", ".join(map(_quoted, map(_as_pattern, self.files)))
         sources = [f"read_parquet([{files}], hive_partitioning = false)"] if self.files else []
         sources += [self.parts_name] if self.parts else []
         rows = " UNION ALL ".join(f"SELECT {columns} FROM {one}" for one in sources)  # noqa: S608 - names from here
@@ -73,6 +83,16 @@ def _column(name: str) -> str:
     return "time::TIMESTAMPTZ AS time" if name == "time" else f'"{name}"'  # `right` is a word of SQL
 
 
+def _as_pattern(path: str) -> str:
+    """The pattern that matches this path alone: DuckDB takes each path for one, and reads all files that match."""
+    return _SIGNS.sub(r"[\g<0>]", path)
+
+
+def _has_pattern(path: str) -> bool:
+    """Whether there is such a pattern: where it has signs, a backslash in a name cannot be written."""
+    return not (_SIGNS.search(path) and os.sep == "/" and "\\" in path)
+
+
 def _quoted(text: str) -> str:
     """A text in SQL."""
     return "'" + text.replace("'", "''") + "'"
@@ -88,10 +108,12 @@ def _view(settings: Settings, dataset: Dataset, scans: Scans | None) -> View | N
         standing = Standing.of(cache)
         partial = sorted(cache.manifest.sessions.coverage().partial)
         looked = standing.looked()
-    days = [day for one in looked.due for day in one.sessions]
     if not standing.wanted:
         return None
-    files, objects = _files(standing, [standing.files[one.name] for one in looked.clean], scans or Scans())
+    clean = [one for one in looked.clean if _has_pattern(standing.folder.source(one.name))]
+    named = frozenset(one.name for one in clean)
+    days = [day for name, one in standing.wanted.items() if name not in named for day in one.sessions]
+    files, objects = _files(standing, [standing.files[one.name] for one in clean], scans or Scans())
     parts = of_parts(settings, dataset, days, scans) if days else None
     return View(dataset, files, parts, days, partial, objects)
 

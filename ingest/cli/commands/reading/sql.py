@@ -151,13 +151,10 @@ def _print_csv(rows: pl.DataFrame) -> None:
     nested = [name for name, kind in rows.schema.items() if kind.is_nested() or kind == pl.Binary]
     if nested:
         raise UsageError(f"CSV has no lists and no bytes: make a text of {nested[0]}, or take --json or --parquet")
+    zoned = [name for name, kind in rows.schema.items() if isinstance(kind, pl.Datetime) and kind.time_zone]
     for at in range(0, max(rows.height, 1), _PIECE):
         piece = rows.slice(at, _PIECE)
-        sys.stdout.write(piece.write_csv(include_header=not at, datetime_format=_format(rows.schema)))
-
-
-def _format(schema: pl.Schema) -> str | None:
-    return _ISO if any(isinstance(kind, pl.Datetime) and kind.time_zone for kind in schema.values()) else None
+        sys.stdout.write(piece.with_columns(pl.col(zoned).dt.to_string(_ISO)).write_csv(include_header=not at))
 
 
 def _plain(value: Any) -> Any:
