@@ -105,12 +105,12 @@ class _Mending:
         for one in found.broken:
             for path in self._places(one):
                 self._clear(path)
-        lost = self._parts(found) | self._refused(found)
+        lost, has_lake = self._parts(found) | self._refused(found), self._manifest.lake.exists()
         self._csvs(found)
         self._lake(found)
         if not lost:  # otherwise the run that downloads them does it: a damaged part cannot be read
             bring_up_to_date(self._cache, self._settings, self._request.tracked, self._say)
-            if self._manifest.lake.exists():
+            if has_lake:
                 bring_lake_up_to_date(self._cache)
         return lost
 

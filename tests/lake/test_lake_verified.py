@@ -40,7 +40,7 @@ def test_a_missing_and_a_changed_file_are_named_and_written_again(place):
     request = Request(Window(*window(DAYS)), TRACKED)
     assert repair(replace(place, lake=False).settings(), request, deep=False, say=said.append) == frozenset()
     assert said == [f"the lake's file of {name} is written again from the parts" for name in ("2025-02", "2025-03")]
-    assert problems(place, deep=True) == []
+    assert (problems(place, deep=True), verify(place.settings()).lake_files) == ([], 2)
 
 
 def test_a_wrong_row_that_the_manifest_knows_nothing_of_is_found_by_its_session(place):

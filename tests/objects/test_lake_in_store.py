@@ -1,6 +1,7 @@
 """A lake beside the parts in an object store answers as one in the cache's folder, and is kept as they are."""
 
 import pickle
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 
@@ -29,6 +30,8 @@ from ingest.maintenance.verify import verify
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.windows import Window
 from ingest.planning.request import Request
+from ingest.querying.asking import ask
+from ingest.reading.scan import Scanned, lazy_rows
 
 MONTHS = {
     "2025-02": "lake/stocks-day/year=2025/month=2/part-0.parquet",
@@ -186,11 +189,8 @@ def test_a_repair_writes_again_what_is_not_right(place, store):
 def test_after_a_kill_between_the_put_and_the_manifest_it_is_written_again(place, store, server, local, monkeypatch):
     server.put(key(DAYS[1]), pack(market_day(DAYS[1]).replace(b"\nAAPL,", b"\nAAPL2,")))
 
-    def killed(self, files):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr("ingest.cache.manifest.lake.LakeFiles.put", killed)
+        patch.setattr("ingest.cache.manifest.lake.LakeFiles.put", ended)
         with pytest.raises(KeyboardInterrupt):
             place.run(*window(DAYS))
     local.run(*window(DAYS))
@@ -200,23 +200,31 @@ def test_after_a_kill_between_the_put_and_the_manifest_it_is_written_again(place
     check(place, store, local)
 
 
-def test_what_is_replaced_while_it_is_read_comes_from_the_parts(place, store, server, local, monkeypatch):
+def ended(self, files):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_what_is_replaced_while_it_is_read_comes_from_the_parts(is_killed, place, store, local, monkeypatch):
+    """Also if its new version is put, and the manifest does not know it yet, or never will."""
     real = reading._read
 
     def replaced(cache, standing, chosen, wish):
         rows = real(cache, standing, chosen, wish)
         if rows is not None:
             delete(store, MONTHS["2025-02"])
-            with monkeypatch.context() as patch:
+            with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
                 patch.setattr(reading, "_read", real)
+                if is_killed:
+                    patch.setattr("ingest.cache.manifest.lake.LakeFiles.put", ended)
                 build_lake(place.settings(), STOCKS_DAY)
             return rows.with_columns(close=pl.lit(0.0))
         return rows
 
     monkeypatch.setattr(reading, "_read", replaced)
-    rows = ingest.scan(config=place.config()).filter(pl.col("date") == DAYS[0]).collect().sort("ticker")
+    rows = ingest.scan(config=place.config()).filter(pl.col("date") <= DAYS[1]).collect().sort("ticker")
     monkeypatch.setattr(reading, "_read", real)
-    expected = ingest.scan(config=local.config()).filter(pl.col("date") == DAYS[0]).collect().sort("ticker")
+    expected = ingest.scan(config=local.config()).filter(pl.col("date") <= DAYS[1]).collect().sort("ticker")
     assert_frame_equal(rows, expected)
 
 
@@ -338,6 +346,20 @@ def test_a_store_that_goes_away_is_named_and_the_rest_stays(place, store, server
             update.bring_lake_up_to_date(away)
     assert of_lake(store) == before
     assert lake_state(place.settings(), STOCKS_DAY).due == 1
+
+
+def test_reading_while_the_store_is_away_is_the_error_of_the_parts(store, server, tmp_path, monkeypatch):
+    with in_front_of(store.endpoint) as front:
+        made = placed(replace(store, endpoint=front.endpoint), server, tmp_path / "cache")
+        made.run(*window(DAYS))
+    tuning = replace(made.settings().tuning, store_waited_s=0.1)
+    chosen = made.settings().model_copy(update={"tuning": tuning})
+    for answer in (
+        lambda: lazy_rows(Scanned(chosen, STOCKS_DAY, DAYS[0], DAYS[-1], frozenset({"massive"}))).collect(),
+        lambda: ask(chosen, QUERY),
+    ):
+        with pytest.raises(StoreUnavailable, match="the store does not do what was asked of s3://"):
+            answer()
 
 
 def counted(front):

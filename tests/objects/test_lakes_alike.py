@@ -37,7 +37,8 @@ def places(request, seaweed, patch, tmp_path_factory):
             (folder / one).mkdir()
         local = Place(folder / "local" / "cache", server.endpoint_url, lake=True)
         stored = StoredLake(folder / "stored" / "cache", server.endpoint_url, lake=True)
-        stored = replace(stored, archive=f"s3://flatfiles/{name}", store=seaweed.endpoint_url)
+        tiers = "archive" if request.param == "whole" else "both"
+        stored = replace(stored, archive=f"s3://flatfiles/{name}", store=seaweed.endpoint_url, tiers=tiers)
         live(server, [local, stored], [one for one in STORY if request.param == "whole" or one.name in SHORT])
         yield local, stored
 
