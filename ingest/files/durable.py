@@ -72,8 +72,9 @@ def is_temporary(path: Path, name: str) -> bool:
 
 def _beginning(path: Path) -> str:
     """How the temporary names of a target begin, up to the token; its own name may be as long as a name can be."""
-    fits = len(path.name.encode()) + len("..ingest-.tmp") + 16 <= _MAX_NAME_BYTES
-    name = path.name if fits else hashlib.sha256(path.name.encode()).hexdigest()
+    encoded = os.fsencode(path.name)
+    fits = len(encoded) + len("..ingest-.tmp") + 16 <= _MAX_NAME_BYTES
+    name = path.name if fits else hashlib.sha256(encoded).hexdigest()
     return f".{name}.ingest-"
 
 
@@ -243,6 +244,21 @@ def sync_folder(folder: Path) -> None:
 def target(path: Path) -> Path:
     """The file to replace for a path that the user named: where it leads if it is a symbolic link, else itself."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def irreplaceable(path: Path) -> str:
+    """Why what the user named is not replaced by a file, such as /dev/null; "" if nothing is against it.
+
+    Raises CacheError if that cannot be determined.
+    """
+    with translated("look at", path):
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+    if stat.S_ISREG(mode):
+        return ""
+    return "is a folder" if stat.S_ISDIR(mode) else "is a pipe" if stat.S_ISFIFO(mode) else "is a device"
 
 
 def replace(path: Path, data: bytes) -> None:

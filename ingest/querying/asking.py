@@ -11,6 +11,7 @@ from ingest.errors import CacheError, IngestError, UsageError, warn
 from ingest.hints import Message, call
 from ingest.market.patterns import some
 from ingest.querying.connection import Answer, connect, mentioned, run
+from ingest.querying.statements import as_query
 from ingest.querying.tables import Scans
 from ingest.querying.views import View, views
 from ingest.querying.waiting import waited
@@ -83,6 +84,7 @@ def asking(settings: Settings) -> Iterator[Asking]:
 
 def ask(settings: Settings, query: str) -> pl.DataFrame:
     """The answer to a query that only reads. Raises UsageError and CacheError, and warns as `warn_of` does."""
+    query = as_query(query)
     with asking(settings) as questions:
         warn_of(questions.mentioned(query))
         return questions.answer(query).rows

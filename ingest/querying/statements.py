@@ -51,6 +51,17 @@ _DOING = frozenset(
 _EXPLAINING = frozenset({"explain", "analyze", "analyse", "verbose"})
 
 
+def as_query(query: object) -> str:
+    """A query. Raises UsageError if it is no text, or has characters that no text has."""
+    if not isinstance(query, str):
+        raise UsageError(f"the query: {query!r} is not text")
+    try:
+        query.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the query has a character that is not text, at {error.start + 1}") from error
+    return query
+
+
 def check(kinds: Sequence[str], words: Sequence[str]) -> None:
     """Raise UsageError unless these are one statement that only reads, of these words without texts and comments.
 

@@ -3,14 +3,19 @@
 import csv
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date, datetime
+from pathlib import Path
 
 import pytest
 from lake_kit import DAYS
 from pipeline_kit import Place, window
 
+from ingest.cli.report.file import page_place
 from ingest.errors import CacheError, UsageError
+from ingest.files.durable import irreplaceable
 from ingest.querying import statements
 from ingest.querying.asking import ask
 from ingest.querying.statements import check
@@ -157,3 +162,47 @@ def test_a_file_of_the_lake_that_cannot_be_read_is_named_and_repaired(place, tmp
     assert (told.code, str(file) in told.err, "`ingest verify --repair`" in told.err) == (5, True, True), told.err
     assert place.here("verify", "--repair").code == 0
     assert place.here("sql", "select count(*) from stocks_day").code == 0
+
+
+@pytest.mark.parametrize("query", [None, 1, b"select 1", ["select 1"], "select '\udcff'"])
+def test_a_query_that_is_no_text_is_an_error(settings, query):
+    with pytest.raises(UsageError, match="the query"):
+        ask(settings, query)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (b"\xff\xfes\x00", "not text"),
+        (b"select '\xff'", "not text"),
+        (b"\x00", "syntax error"),
+        (None, "the query is empty"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="closes a descriptor")
+def test_odd_input_is_an_error(place, typed, told):
+    command, given = place.command("sql"), {"input": typed}
+    if typed is None:
+        command, given = ["sh", "-c", 'exec "$0" "$@" <&-', *command], {}
+    done = subprocess.run(command, env=place.environment(), capture_output=True, timeout=60, **given)
+    assert (done.returncode, told in done.stderr.decode()) == (2, True), done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes with names")
+def test_an_answer_does_not_replace_what_is_no_file(place, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, told in (("pipe", "is a pipe"), (".", "is a folder")):
+        done = place.here("sql", "select 1", "--parquet", tmp_path / name)
+        assert (done.code, told in done.err) == (2, True), done.err
+    assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(UsageError, match="is a pipe"):
+        page_place(tmp_path / "pipe")
+    assert irreplaceable(Path("/dev/null")) == "is a device"
+    done = place.here("sql", "select 1", "--parquet", tmp_path / ("a" * 300))
+    assert (done.code, "File name too long" in done.err) == (5, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+def test_an_answer_may_have_a_name_that_is_no_text(place, tmp_path):
+    done = place.here("sql", "select 1 as n", "--parquet", os.fsdecode(os.fsencode(tmp_path / "out") + b"/\xff"))
+    assert (done.code, [os.fsencode(one.name) for one in (tmp_path / "out").iterdir()]) == (0, [b"\xff"])

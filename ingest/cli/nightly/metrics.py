@@ -67,6 +67,8 @@ class Metrics:
         if find_spec("prometheus_client") is None:
             raise UsageError(MISSING)
         self._path, self._chosen, self._names = file_place("metrics file", file), chosen, names
+        if why := durable.irreplaceable(self._path):
+            raise UsageError(f"the metrics file {self._path} cannot be written: it {why}")
         self._began = time.time()
         self._finished: dict[str, events.Finished] = {}
         _refuse(self._path)

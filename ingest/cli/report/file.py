@@ -24,9 +24,10 @@ def page_place(path: Path) -> Path:
 
     Raises UsageError for a folder or another program's file, CacheError.
     """
-    absolute = durable.target(path.expanduser().absolute())
-    if absolute.is_dir():
-        raise UsageError(f"{printable(str(path))} is a folder: name the file to write")
+    named = path.expanduser().absolute()
+    if why := durable.irreplaceable(named):
+        raise UsageError(f"{printable(str(path))} {why}: name the file to write")
+    absolute = durable.target(named)
     if not _is_ours(absolute):
         raise UsageError(f"{printable(str(path))} is no page of ingest, and stays as it is: name another file")
     return absolute

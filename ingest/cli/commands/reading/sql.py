@@ -23,6 +23,7 @@ from ingest.files.leftovers import writing_in
 from ingest.hints import Option, call
 from ingest.querying.asking import Asking, asking, warn_of
 from ingest.querying.connection import Answer
+from ingest.querying.statements import as_query
 from ingest.settings import Settings
 
 _AT_A_TERMINAL = 1000
@@ -70,13 +71,21 @@ def sql_command(query: str | None, how: Printing, config: Path | None) -> int:
         raise UsageError("--csv, --json and --parquet exclude each other")
     place = _place(how.parquet) if how.parquet else None
     chosen = settings.load(config)
-    if query is None and sys.stdin.isatty():
+    if query is None and sys.stdin and sys.stdin.isatty():
         return _prompt(chosen, how)
-    answer = _answer(chosen, sys.stdin.read() if query is None else query, how)
+    answer = _answer(chosen, as_query(_typed() if query is None else query), how)
     if place:
         return Deed(_write(answer.rows, place))
     _show(answer, how)
     return 0
+
+
+def _typed() -> str:
+    """The query on stdin; it may have been closed."""
+    try:
+        return sys.stdin.read() if sys.stdin else ""
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the query on stdin is not text: {error}") from error
 
 
 def _answer(chosen: Settings, query: str, how: Printing) -> Answer:
@@ -167,10 +176,10 @@ def _plain(value: Any) -> Any:
 
 
 def _place(path: Path) -> Path:
-    place = durable.target(path.expanduser().absolute())
-    if place.is_dir():
-        raise UsageError(f"{printable(str(path))} is a folder: name the file to write")
-    return place
+    place = path.expanduser().absolute()
+    if why := durable.irreplaceable(place):
+        raise UsageError(f"{printable(str(path))} {why}: name the file to write")
+    return durable.target(place)
 
 
 def _write(rows: pl.DataFrame, place: Path) -> int:
