@@ -18,7 +18,7 @@ from ingest.lake.frames import frames, lake_schema
 from ingest.lake.partitions import Partition
 from ingest.market.datasets import Dataset
 
-_GROUP = 16_384
+_GROUP = 12_288
 """Rows of a row group. The statistics of a group say which tickers it has: with larger ones a reader of one ticker
 decodes more, with smaller ones a reader of all has more to look at."""
 
