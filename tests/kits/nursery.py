@@ -118,7 +118,7 @@ class Steps:
         self._wrap_bucket()
 
     def _wrap_bucket(self):
-        put_new, put_over = Bucket.put_new, Bucket.put_over
+        put_new, put_over, put_anyway = Bucket.put_new, Bucket.put_over, Bucket.put_anyway
 
         def putting(bucket, name, *given):
             self.take(f"put-{name.partition('/')[0]}")
@@ -128,7 +128,11 @@ class Steps:
             self.take("swap")
             return put_over(bucket, *given)
 
-        Bucket.put_new, Bucket.put_over = putting, swapping
+        def replacing(bucket, *given):
+            self.take("put-lake")
+            return put_anyway(bucket, *given)
+
+        Bucket.put_new, Bucket.put_over, Bucket.put_anyway = putting, swapping, replacing
 
 
 class Events:
@@ -203,7 +207,7 @@ def asked(order):
         store=Store(**order.get("store", {})),
         archive=Archive(save_others=order["save_others"]),
         fallback=Fallback(enabled=False),
-        lake=Lake(enabled=order.get("lake", False)),
+        lake=Lake(enabled=order.get("lake", False), place=order.get("lake_place", "local")),
     )
     start, end = map(date.fromisoformat, order["window"])
     request = Request(Window(start, end), frozenset(order["tracked"]), accept=True, dataset=named(order["dataset"]))

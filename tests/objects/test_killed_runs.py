@@ -11,11 +11,14 @@ from bucket_kit import BucketPlace, csvs_of, parts_of
 from killing import nursery_of
 from pipeline_kit import flat, key, trading_days, window
 from store_kit import keys_in_environment
+from stored_lake_kit import StoredLake
 
 from ingest.cache.objects.bucket import Bucket
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.maintenance.verify import verify
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.reading.history import scan
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's own")
 
@@ -56,17 +59,18 @@ def nursery(server, patch):
 def made(server, seaweed, patch, tmp_path):
     """Makes a cache in a place of its own: empty, or with a first version of each session."""
 
-    def make(tiers, is_replacement):
+    def make(tiers, is_replacement, kind=BucketPlace, **how):
         server.objects.clear()
         server.objects.update(source(changed=False))
         number = next(_NUMBERS)
         (tmp_path / f"{number}").mkdir()
-        place = BucketPlace(
+        place = kind(
             tmp_path / f"{number}" / "cache",
             server.endpoint_url,
             archive=f"s3://flatfiles/killed-{number}",
             store=seaweed.endpoint_url,
             tiers=tiers,
+            **how,
         )
         if is_replacement:
             place.run(*SPAN, tracked=TRACKED)
@@ -78,7 +82,8 @@ def made(server, seaweed, patch, tmp_path):
 
 def kill(nursery, place, step):
     store = {"endpoint": place.store, "region": "us-east-1", "tiers": place.tiers}
-    return nursery.run(place, DAYS, TRACKED, bucket=place.archive, store=store, at_step=step)
+    where = {"lake_place": getattr(place, "where", "local")}
+    return nursery.run(place, DAYS, TRACKED, bucket=place.archive, store=store, at_step=step, **where)
 
 
 def points(steps):
@@ -155,3 +160,41 @@ def test_what_a_killed_run_has_put_is_no_problem_and_used_by_the_next(made, nurs
     assert (told["ok"], told["notes"]) == (True, [])
     after = {one.name for one in Bucket.of(place.settings()).listing("archive")}
     assert (there <= after, len(after)) == (True, len(DAYS))
+
+
+def lake_of(place):
+    return {one.name: one.size for one in Bucket.of(place.settings()).listing("lake")}
+
+
+def check_killed_lakes(made, nursery, chosen):
+    """Kill a run that writes a lake in the store at some steps: readers are right at once, the next run ends it."""
+
+    def make():
+        return made("both", True, StoredLake, lake=True)
+
+    whole = make()
+    steps = kill(nursery, whole, None)["steps"]
+    rows = scan(whole.settings(), STOCKS_DAY, None, None).collect().sort("date", "ticker")
+    for step in chosen(steps):
+        place = make()
+        kill(nursery, place, step)
+        if step > steps.index("put-lake"):  # all sessions are committed
+            assert scan(place.settings(), STOCKS_DAY, None, None).collect().sort("date", "ticker").equals(rows), step
+        place.run(*SPAN, tracked=TRACKED, accept=True)
+        check(place, whole)
+        assert lake_of(place) == lake_of(whole), step
+
+
+def around_the_lake(steps):
+    """Before the file is put, and between that and the manifest's row."""
+    put = steps.index("put-lake") + 1
+    return [put, put + 1, put + 2]
+
+
+def test_a_lake_killed_while_it_is_put_is_made_good_by_the_next(made, nursery):
+    check_killed_lakes(made, nursery, around_the_lake)
+
+
+@pytest.mark.long
+def test_a_lake_killed_at_any_step_of_its_own_is_made_good_by_the_next(made, nursery):
+    check_killed_lakes(made, nursery, lambda steps: range(steps.index("put-lake") - 8, len(steps) + 1))
