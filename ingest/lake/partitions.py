@@ -111,6 +111,10 @@ class Standing:
         unwanted = {*looked.found, *self.files} - self.wanted.keys()
         return Compared(clean, due, sorted(unwanted))
 
+    def clean(self) -> list[Partition]:
+        """The partitions whose files are clean, ascending; nobody is asked if no file can be. Raises CacheError."""
+        return self.looked().clean if self.current() else []
+
     def due(self) -> list[Partition]:
         """The partitions whose files have to be written, ascending. Raises CacheError."""
         return self.looked().due

@@ -107,10 +107,10 @@ def _view(settings: Settings, dataset: Dataset, scans: Scans | None) -> View | N
     with Cache.read(settings, dataset) as cache:
         standing = Standing.of(cache)
         partial = sorted(cache.manifest.sessions.coverage().partial)
-        looked = standing.looked()
+        found = standing.clean()
     if not standing.wanted:
         return None
-    clean = [one for one in looked.clean if _has_pattern(standing.folder.source(one.name))]
+    clean = [one for one in found if _has_pattern(standing.folder.source(one.name))]
     named = frozenset(one.name for one in clean)
     days = [day for name, one in standing.wanted.items() if name not in named for day in one.sessions]
     files, objects = _files(standing, [standing.files[one.name] for one in clean], scans or Scans())

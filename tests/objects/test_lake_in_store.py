@@ -21,7 +21,7 @@ from ingest.cache.objects.bucket import Bucket
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError, OtherWriter, StoreUnavailable
 from ingest.lake import reading, update
-from ingest.lake.partitions import Standing, lake_of
+from ingest.lake.partitions import Standing
 from ingest.lake.state import build_lake, drop_lake, lake_state
 from ingest.maintenance.pruning import Selection, remove_from
 from ingest.maintenance.repair import repair
@@ -371,27 +371,36 @@ def counted(front):
 def test_how_many_requests_it_takes(store, server, tmp_path):
     with in_front_of(store.endpoint) as front:
         place = placed(replace(store, endpoint=front.endpoint), server, tmp_path / "cache")
-        replace(place, lake=False).run(*window(DAYS[:3]))
+        off = replace(place, lake=False)
+        off.run(*window(DAYS[:2]))
         counted(front)
-        nothing = replace(place, lake=False)
-        nothing.run(*window(DAYS[:3]))
-        without = counted(front)
+        off.run(*window(DAYS[:2]))
+        nothing = counted(front)
+        off.run(*window(DAYS[:3]))
+        one_more = counted(front)
         place.run(*window(DAYS[:3]))
         counted(front)
         place.run(*window(DAYS[:3]))
-        assert counted(front) == {**without, "list": without["list"] + 1}
+        assert counted(front) == nothing | {"list": nothing["list"] + 1}
         place.run(*window(DAYS))
-        with_lake = counted(front)
-        assert with_lake["put"] == 5  # two parts, the file, a snapshot and its pointer
-        with Cache.read(place.settings(), STOCKS_DAY) as cache:
-            standing = Standing.of(cache)
-            rows = lake_of(cache).scan(list(standing.files.values())).filter(pl.col("ticker") == "AAPL").collect()
-        assert rows.height == len(DAYS)
-        assert set(counted(front)) == {"range"}
-        ingest.sql("from stocks_day where ticker = 'AAPL'", config=place.config())
+        of_month = 2 * len(DAYS[2:])  # parts that the month is written from
+        more = {"list": one_more["list"] + 1, "get": one_more["get"] + 2 + of_month, "put": one_more["put"] + 1}
+        assert counted(front) == one_more | more
+
+
+def test_how_many_requests_a_ticker_takes(store, server, tmp_path):
+    with in_front_of(store.endpoint) as front:
+        place = placed(replace(store, endpoint=front.endpoint), server, tmp_path / "cache")
+        place.run(*window(DAYS))
+        counted(front)
+        rows = ingest.scan(config=place.config()).filter(pl.col("ticker") == "AAPL").collect()
         found = counted(front)
-        assert found.pop("list") == 1
-        assert set(found) == {"get"} or set(found) == {"range"}
+        assert (rows.height, set(found)) == (len(DAYS), {"range"})
+        assert found["range"] <= 2 * len(MONTHS)
+        assert ingest.sql("from stocks_day where ticker = 'AAPL'", config=place.config()).height == len(DAYS)
+        found = counted(front)
+        assert (set(found), found["list"]) == ({"range", "list"}, 1)
+        assert found["range"] <= 5 * len(MONTHS)
 
 
 def test_keys_are_in_no_plan_and_no_message(place, store, seaweed, monkeypatch):
