@@ -161,4 +161,5 @@ def tickers(
 
     day = None if listed_on is None else arguments.parse_day("listed_on", listed_on)
     counts = arguments.parse_count("top", top), arguments.parse_count("newest", newest)
-    return found(settings.load(parse_file(config)), named(dataset), TickersQuery(min_dollar_volume, day, *counts))
+    least = arguments.parse_amount("min_dollar_volume", min_dollar_volume)
+    return found(settings.load(parse_file(config)), named(dataset), TickersQuery(least, day, *counts))

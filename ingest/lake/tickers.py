@@ -50,7 +50,7 @@ def traded(cache: Cache, days: Sequence[date]) -> pl.DataFrame:
 def most_traded(found: pl.DataFrame, count: int) -> pl.DataFrame:
     """The `count` tickers of `traded` with the highest median, highest first; of equal ones the first by name."""
     known = found.filter(pl.col("median_dollar_volume").is_not_null())
-    return known.sort("median_dollar_volume", "ticker", descending=[True, False]).head(count)
+    return known.sort("median_dollar_volume", "ticker", descending=[True, False]).head(min(count, known.height))
 
 
 def _dollars(rows: pl.DataFrame) -> pl.DataFrame:

@@ -52,7 +52,8 @@ class Asking:
         for view in self.views:
             if any(path in error.message for path in view.named_files):
                 hint = call("verify", "to write it again", (), dataset=view.dataset.short, repair=True)
-                return CacheError(f"a file of the lake cannot be read; {error.message}", hint)
+                told = "a file of the lake cannot be read: it was removed since, or is damaged. Ask again"
+                return CacheError(f"{told}; {error.message}", hint)
         return error
 
     def mentioned(self, query: str) -> list[View]:

@@ -34,6 +34,9 @@ _BARE_RIGHT = re.compile(r"(?<![\"'\w.])right\b(?![\"']|\s*\(|\s+(outer\s+)?join
 _FOREIGN = re.compile(r"\b(INTERVAL|BIGNUM|BIT|UNION|UHUGEINT|VARIANT|TIME WITH TIME ZONE)\b")
 """Types that polars does not have, or takes for others: it reads large UHUGEINT as negative, and loses offsets."""
 
+_MOST_ROWS = 2**63 - 1
+"""The largest number that LIMIT may have."""
+
 _NAMED = re.compile("\"[^\"]*\"|'[^']*'")
 """The names of fields and values in a type."""
 
@@ -128,12 +131,12 @@ def _answer(found: Any, most: int | None) -> Answer:
     if twice := [name for name, count in Counter(found.columns).items() if count > 1]:
         raise UsageError(f"the query: two columns of the answer are named {twice[0]}: give one another name with AS")
     found = _importable(found)
-    rows = pl.DataFrame(found if most is None else found.limit(most + 1))
+    rows = pl.DataFrame(found if most is None else found.limit(min(most + 1, _MOST_ROWS)))
     check_times(rows)
     if most is None:
         return Answer(rows)
     more = found.count("*").fetchall()[0][0] - most if rows.height > most else 0
-    return Answer(rows.head(most), more)
+    return Answer(rows.head(min(most, rows.height)), more)
 
 
 def _importable(found: Any) -> Any:

@@ -1,5 +1,6 @@
 """Arguments of the public functions: one name instead of many, dates as text. Pure."""
 
+import math
 from collections.abc import Iterable
 from datetime import date, datetime
 from numbers import Integral
@@ -44,6 +45,15 @@ def parse_count(argument: str, value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise WrongArgument(argument, f"{value!r}: must be a whole number, 0 or more")
     return int(value)
+
+
+def parse_amount(argument: str, value: object) -> float | None:
+    """An amount; None for none. Raises UsageError, also for one that is infinite or no number."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -math.inf < value < math.inf:
+        raise WrongArgument(argument, f"{value!r}: must be an amount such as 5e6")
+    return float(value)
 
 
 def parse_wait(argument: str, value: str | None) -> int:

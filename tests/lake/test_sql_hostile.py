@@ -130,6 +130,11 @@ def test_an_empty_cache_has_no_corrections(settings):
     assert ask(settings, "from corrections").columns[:3] == ["dataset", "date", "ticker"]
 
 
+@pytest.mark.parametrize("limit", [2**63 - 2, 2**63 - 1, 10**20])
+def test_a_limit_may_be_any_number(place, limit):
+    assert place.here("sql", "select 1 as n", "--csv", "--limit", limit).out == "n\n1\n"
+
+
 def test_csv_has_times_with_a_zone_beside_those_without(place):
     query = "select timestamp '2025-01-02 03:04:05.5' a, timestamptz '2025-01-02 03:04:05+05' b, null::timestamptz c"
     told = place.here("sql", query, "--csv")

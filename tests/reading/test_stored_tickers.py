@@ -256,3 +256,15 @@ def test_an_amount_may_be_written_in_several_ways(text, amount):
 def test_anything_else_is_no_amount(text):
     with pytest.raises(ValueError, match="not an amount"):
         parse_amount(text)
+
+
+@pytest.mark.parametrize("least", ["5M", float("nan"), float("inf"), [1]])
+def test_an_amount_that_is_none_is_an_error(place, least):
+    with pytest.raises(UsageError, match=r"min_dollar_volume .*: must be an amount"):
+        ingest.tickers(min_dollar_volume=least, config=place.config())
+
+
+def test_a_number_that_no_frame_has_is_all_of_them(place):
+    assert ingest.tickers(top=10**20, config=place.config()).height == len(CLOSES)
+    for flags in (("tickers", "--rows", 10**20), ("show", "ALL", "--rows", 10**20, "--no-fetch", "-p", "max")):
+        assert place.here(*flags).code == 0, flags

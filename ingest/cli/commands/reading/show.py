@@ -277,7 +277,7 @@ def _plot(console: Answers, wish: ShowQuery, rows: pl.DataFrame) -> None:
 
 def _print_rows(console: Answers, dataset: Dataset, rows: pl.DataFrame, count: int) -> None:
     changes = rows["close"].pct_change()
-    shown = rows.with_columns(change=changes).tail(count or rows.height)
+    shown = rows.with_columns(change=changes).tail(min(count or rows.height, rows.height))
     digits = _digits(dataset, rows)
     stamp = "time" if "time" in rows.columns else "date"
     volumes = ["volume"] if dataset.has_volume else []

@@ -43,7 +43,7 @@ def _amount(text: str) -> float:
 
 def _show(console: Answers, found: pl.DataFrame, shown: int) -> None:
     names = ("ticker", "first", "last", "sessions", "dollar volume", "")
-    rows = map(_cells, found.head(shown).iter_rows(named=True))
+    rows = map(_cells, found.head(min(shown, found.height)).iter_rows(named=True))
     console.print_table(names, rows, right=("sessions", "dollar volume"))
     if found.height > shown:
         console.print(f"the first {shown:,} of {found.height:,} tickers (--rows 0 prints all, --json has all)")
