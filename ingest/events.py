@@ -216,6 +216,24 @@ class LakeWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class TableWritten:
+    """A table of Iceberg is up to date: its new `snapshot` has `added` data files of `rows` rows, `removed` ones not.
+
+    `sessions` counts those whose rows it adds, changes or removes. `snapshot` is "" if there was nothing to change but
+    a `notice`: in words, what was wrong with the table.
+    """
+
+    table: str
+    snapshot: str
+    added: int
+    removed: int
+    rows: int
+    sessions: int
+    seconds: float
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class YahooAsked:
     """Yahoo was asked about a ticker, the `number`th (from 1) of `of`.
 
@@ -328,6 +346,7 @@ Event = (
     | Found
     | Projected
     | LakeWritten
+    | TableWritten
     | YahooAsked
     | Stopping
     | Draining

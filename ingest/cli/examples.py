@@ -133,6 +133,10 @@ EXAMPLES = {
         ("ingest lake status", "show which files there are, and where"),
         ("ingest lake status --json", "for a program"),
     ),
+    "lake snapshots": (
+        ("ingest lake snapshots", "show what can be queried, as it was"),
+        ("ingest lake snapshots -d stocks-day --json", "those of one dataset, for a program"),
+    ),
     "lake drop": (
         ("ingest lake drop", "ask, and remove all files of the lake"),
         ("ingest lake drop -d stocks-minute --yes", "those of one dataset, without asking"),
@@ -254,6 +258,11 @@ EXITS = {
         6: "another run is in progress",
     },
     "lake status": {0: "shown", 2: "wrong flag or setting", 5: "the cache cannot be read"},
+    "lake snapshots": {
+        0: "shown",
+        2: "wrong flag or setting, or pyiceberg is not installed",
+        5: "the cache or the catalog cannot be read",
+    },
     "lake drop": {0: "removed", 2: "wrong flag, or not confirmed", 6: "another run is in progress"},
     "sql": {
         0: "answered; perhaps no rows",

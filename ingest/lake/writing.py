@@ -18,11 +18,11 @@ from ingest.lake.frames import frames, lake_schema
 from ingest.lake.partitions import Partition
 from ingest.market.datasets import Dataset
 
-_GROUP = 12_288
+GROUP = 12_288
 """Rows of a row group. The statistics of a group say which tickers it has: with larger ones a reader of one ticker
 decodes more, with smaller ones a reader of all has more to look at."""
 
-_LEVEL = 1
+LEVEL = 1
 """Of zstd: the usual one, 3, takes a sixth more time to write a file, and saves 3 % of it."""
 
 
@@ -34,7 +34,7 @@ def write(layout: Layout, folder: LakePlace, partition: Partition, sessions: Seq
     file = folder.staging(partition.name)
     staged = durable.another(file)
     with durable.staging(file, under=staged) as put:
-        sink = _Sink(put)
+        sink = HashingSink(put)
         rows = _encode(frames(layout, sessions), layout.dataset, sink)
     done = folder.put(partition.name, staged)
     return LakeFile(
@@ -49,7 +49,7 @@ def write(layout: Layout, folder: LakePlace, partition: Partition, sessions: Seq
     )
 
 
-def _encode(found: Iterable[pl.DataFrame], dataset: Dataset, sink: "_Sink") -> int:
+def _encode(found: Iterable[pl.DataFrame], dataset: Dataset, sink: "HashingSink") -> int:
     """Encode frames as one Parquet file; returns the number of its rows."""
     counts, failed = list[int](), list[Exception]()
 
@@ -64,21 +64,19 @@ def _encode(found: Iterable[pl.DataFrame], dataset: Dataset, sink: "_Sink") -> i
 
     rows = register_io_source(source, schema=lake_schema(dataset))
     try:
-        rows.sink_parquet(
-            cast(IO[bytes], sink), compression_level=_LEVEL, row_group_size=_GROUP, metadata=_about(dataset)
-        )
+        rows.sink_parquet(cast(IO[bytes], sink), compression_level=LEVEL, row_group_size=GROUP, metadata=about(dataset))
     except Exception as error:  # polars makes its own of what was raised on the way
         raise next(iter((*failed, *sink.failed)), error) from error
     return sum(counts)
 
 
-def _about(dataset: Dataset) -> dict[str, str]:
-    """What the file says of itself: prices are as traded."""
+def about(dataset: Dataset) -> dict[str, str]:
+    """What a file says of itself: prices are as traded."""
     told = {"dataset": dataset.short, "interval": dataset.interval, "adjust": "none", "format": str(FORMAT)}
     return {f"ingest.{name}": value for name, value in told.items()}
 
 
-class _Sink(io.RawIOBase):
+class HashingSink(io.RawIOBase):
     """Takes the bytes of a file, and hashes them."""
 
     def __init__(self, put: Write) -> None:
@@ -86,6 +84,7 @@ class _Sink(io.RawIOBase):
         self.failed = list[Exception]()
 
     def writable(self) -> bool:
+        """Always."""
         return True
 
     def write(self, data: object) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from ingest import events
 from ingest.cache import lock, quarantine, rebuild
 from ingest.cache.cache import Cache, Layout, part_folders
 from ingest.cache.commit import for_run
@@ -17,7 +18,8 @@ from ingest.cache.salvage import renew
 from ingest.errors import ManifestDamaged
 from ingest.files import durable, opening
 from ingest.lake.folder import LakeFolder
-from ingest.lake.update import bring_lake_up_to_date
+from ingest.lake.iceberg.state import flaws
+from ingest.lake.keeping import keep_up_to_date
 from ingest.maintenance.verify import Problem, Verified, check_cache
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import Dataset, is_part_name, part_name
@@ -111,7 +113,7 @@ class _Mending:
         if not lost:  # otherwise the run that downloads them does it: a damaged part cannot be read
             bring_up_to_date(self._cache, self._settings, self._request.tracked, self._say)
             if has_lake:
-                bring_lake_up_to_date(self._cache)
+                keep_up_to_date(self._cache, self._settings.lake, events.ignore, look=True)
         return lost
 
     def _blocked(self) -> Iterator[Path]:
@@ -182,6 +184,15 @@ class _Mending:
         self._manifest.lake.forget(broken)  # what the manifest does not know is written again
         for name in broken:
             self._say(f"the lake's file of {name} is written again from the parts")
+        if self._settings.lake.iceberg:
+            self._table()
+
+    def _table(self) -> None:
+        """Remove damaged data files: what is missing is put back, or the snapshots that need it go."""
+        for flaw in flaws(self._cache, self._settings.lake):
+            if flaw.file is not None:
+                durable.remove(flaw.file)
+            self._say(f"{flaw.name} is put back, or the snapshots that need it are dropped")
 
     def _each(self, sessions: Iterable[date], words: str) -> None:
         for session in sessions:

@@ -21,7 +21,7 @@ from ingest.cache.commit import claim, for_run
 from ingest.cache.manifest import Answer
 from ingest.errors import CacheError, EngineLost, IngestError, NotConfirmed, SourceError, Stopped
 from ingest.hints import call
-from ingest.lake.update import bring_lake_up_to_date as fill_lake
+from ingest.lake import keeping
 from ingest.market.patterns import some
 from ingest.market.permission import Permission, only_copies
 from ingest.pipeline.fill import Filling
@@ -100,6 +100,7 @@ class _Run:
     async def work(self) -> None:
         """Download what is planned; then update the CSVs, even if the source failed on the way."""
         provenance.refuse_other(self._cache.manifest, self._settings.source)
+        keeping.check(self._settings.lake)
         window = self._request.window
         dataset, tracked = self._request.dataset.name, len(self._request.tracked)
         self._sink(events.RunStarted(self._cache.run, dataset, window.start, window.end, tracked))
@@ -261,8 +262,16 @@ class _Run:
 
     async def _fill_lake(self) -> None:
         """Bring the lake up to date, if it is wanted."""
-        if self._settings.lake.enabled and (updated := await anyio.to_thread.run_sync(fill_lake, self._cache)):
-            self._sink(updated)
+        if not self._settings.lake.enabled:
+            return
+
+        def report(event: events.LakeWritten | events.TableWritten) -> None:
+            anyio.from_thread.run_sync(self._sink, event)
+            if isinstance(event, events.TableWritten) and event.notice:
+                notice = events.Notice(f"the table {event.table}: {event.notice}", "warning")
+                anyio.from_thread.run_sync(self._sink, notice)
+
+        await anyio.to_thread.run_sync(keeping.keep_up_to_date, self._cache, self._settings.lake, report)
 
     def _warn_of_rowless(self) -> None:
         manifest = self._cache.manifest

@@ -12,7 +12,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.manifest import Manifest
 from ingest.files import durable
 from ingest.finding import Finding
-from ingest.lake.update import bring_lake_up_to_date
+from ingest.lake.keeping import keep_up_to_date
 from ingest.settings import Settings
 from ingest.tracked import expand
 from ingest.tracked.projection import brought_over, project
@@ -36,7 +36,7 @@ def bring_up_to_date(cache: Cache, settings: Settings, names: Iterable[str], say
     followed = expand.follow(cache, names)
     bring_csvs_up_to_date(cache, settings.fallback.into_csv, heard)
     if settings.lake.enabled:
-        bring_lake_up_to_date(cache)
+        keep_up_to_date(cache, settings.lake, events.ignore)
     return followed
 
 

@@ -122,6 +122,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int | None]] = {
     "init": (("there", "--yes", "--no-check"), OWN),
     "lake build": ((), OWN),
     "lake drop": (("--yes",), OWN),
+    "lake snapshots": ((), 141),
     "lake status": ((), 141),
     "list": (SPAN, 141),
     "move": (("-n",), 141),

@@ -31,8 +31,10 @@ def _with_json(command: Any, *path: str) -> Iterator[str]:
         yield from _with_json(one, *path, name)
 
 
-COMMANDS = sorted(_with_json(typer.main.get_command(app)), key=lambda name: (name == "quarantine accept", name))
-"""That one is last: it empties the quarantine."""
+LAST = ("lake drop", "quarantine accept")
+"""They remove what others show."""
+
+COMMANDS = sorted(_with_json(typer.main.get_command(app)), key=lambda name: (name in LAST, name))
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,7 @@ COMMANDS = {
     "chain": [["chain", "SPY"], ["chain", "SPY", "--json"]],
     "lake build": [["lake", "build"], ["lake", "build", "--json"]],
     "lake status": [["lake", "status"], ["lake", "status", "--json"]],
+    "lake snapshots": [["lake", "snapshots"], ["lake", "snapshots", "--json"]],
     "lake drop": [["lake", "drop", "--yes"]],
     "sql": [["sql", "from stocks_day"], ["sql", "from stocks_day", "--json"]],
     "restore": [["restore"], ["restore", "--yes", "--json"]],

@@ -72,6 +72,8 @@ TAKEN = {
     ("a boolean", "save_others"),
     ("a boolean", "enabled"),
     ("a boolean", "into_csv"),
+    ("a boolean", "iceberg"),
+    ("a boolean", "keep_snapshots_days"),
     ("a number", "connect_timeout_s"),
     ("a number", "read_timeout_s"),
     ("a number", "down_after_s"),

@@ -218,6 +218,7 @@ class Place:
     engine: dict = field(default_factory=dict)
     """Where sessions are downloaded and split: the settings of [engine]."""
     lake: bool = False
+    iceberg: bool = False
 
     def settings(self, save_others=True, in_flight=None, max_unpacked=None, **source):
         chosen = {"endpoint_url": self.endpoint_url, "bucket": self.bucket, "same_as": SAME} | self.source | source
@@ -230,7 +231,7 @@ class Place:
             limits=limits,
             fallback=Fallback(enabled=self.yahoo, into_csv=self.into_csv),
             engine=EngineSettings(**self.engine),
-            lake=Lake(enabled=self.lake),
+            lake=Lake(enabled=self.lake, iceberg=self.iceberg),
         )
 
     def run(
@@ -297,6 +298,7 @@ class Place:
             "INGEST_TRACKED__LISTS": "[]",
             "INGEST_FALLBACK__ENABLED": str(self.yahoo).lower(),
             "INGEST_LAKE__ENABLED": str(self.lake).lower(),
+            "INGEST_LAKE__ICEBERG": str(self.iceberg).lower(),
             **{f"INGEST_ENGINE__{name.upper()}": str(value) for name, value in self.engine.items()},
         }
         return {**kept, **named, **own, "INGEST_TRACKED__TICKERS": json.dumps(sorted(TRACKED)), **more}
@@ -309,7 +311,7 @@ class Place:
             "cache": {"root": str(self.root)},
             "tracked": {"lists": [*map(str, lists)], "tickers": [*tickers]},
             "fallback": {"enabled": self.yahoo},
-            "lake": {"enabled": self.lake},
+            "lake": {"enabled": self.lake, "iceberg": self.iceberg},
         }
         path = self.root.parent / "config.toml"
         lines = [

@@ -12,7 +12,7 @@ class StoredLake(BucketPlace):
 
     def settings(self, **chosen):
         made = super().settings(**chosen)
-        return made.model_copy(update={"lake": Lake(enabled=self.lake, place=self.where)})
+        return made.model_copy(update={"lake": Lake(enabled=self.lake, place=self.where, iceberg=self.iceberg)})
 
     def environment(self, **more):
         return super().environment(**{"INGEST_LAKE__PLACE": self.where, **more})

@@ -36,7 +36,7 @@ def used(folder: Path) -> Iterator[Place]:
     with pytest.MonkeyPatch.context() as patch, loopback.serve({key(day): pack(flat(_ROWS)) for day in DAYS}) as server:
         write_keys(folder / "credentials")
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "credentials"))
-        place = Place(folder / "cache", server.endpoint_url)
+        place = Place(folder / "cache", server.endpoint_url, iceberg=True)
         server.put(key(DAYS[0]), pack(flat([*_ROWS, _ROWS[-1]])))
         place.run(DAYS[0], DAYS[-1], tracked={"T01"})
         server.put(key(DAYS[1]), pack(flat([*_ROWS[:-1], ("T39", "7.5")])))

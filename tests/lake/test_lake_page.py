@@ -7,7 +7,7 @@ import duckdb
 import polars as pl
 import pytest
 from lake_kit import DAYS
-from pipeline_kit import Place, market_objects, window
+from pipeline_kit import Place, key, market_day, market_objects, pack, window
 
 import ingest
 from ingest.demo.servers import loopback
@@ -64,6 +64,28 @@ def test_pyarrow_reads_all_of_it(market):
     table = run("ds.dataset")["table"]
     assert table.num_rows == market.height
     assert sum(table["close"].to_pylist()) == pytest.approx(market["close"].sum())
+
+
+def test_tables_are_read_before_and_after_a_correction(loopback_keys, tmp_path, monkeypatch):
+    blocks = [text for language, text in BLOCKS[-4:] if language == "python"]
+    monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")
+    monkeypatch.chdir(tmp_path)
+    with loopback.serve(market_objects(DAYS)) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True)
+        place.run(*window(DAYS))
+        found = dict[str, object]()
+        for block in blocks:
+            exec(block, found)
+        assert found["aapl"].num_rows == found["closes"].height == len(DAYS)
+        assert found["changed"] == []
+        text = market_day(DAYS[1])
+        (line,) = re.findall(rb"^AAPL,.*$", text, re.MULTILINE)
+        volume, *rest = line.removeprefix(b"AAPL,").split(b",")
+        server.put(key(DAYS[1]), pack(text.replace(line, b",".join([b"AAPL", b"1" + volume, *rest]))))
+        place.run(*window(DAYS))
+    for block in blocks:
+        exec(block, found)
+    assert [row[:2] for row in found["changed"]] == [("AAPL", DAYS[1])]
 
 
 @pytest.mark.long

@@ -24,7 +24,7 @@ _Json = Annotated[
 
 @lake_app.command("build")
 def lake_build(dataset: Datasets = None, json: _Json = False, config: Config = None) -> None:
-    """Write the files that are missing or outdated, from the stored parts. Nothing is downloaded.
+    """Write the files that are missing or outdated, from the stored parts, and tables. Nothing is downloaded.
 
     Without --dataset it covers the datasets of the settings, and all others with stored sessions.
     """
@@ -35,13 +35,24 @@ def lake_build(dataset: Datasets = None, json: _Json = False, config: Config = N
 
 @lake_app.command("status")
 def lake_status(dataset: Datasets = None, json: _Json = False, config: Config = None) -> None:
-    """Show which files there are, where, and what is outdated.
+    """Show which files and tables there are, where, and what is outdated.
 
     Without --dataset it covers the datasets of the settings, and all others with stored sessions.
     """
     from ingest.cli.commands.state.lake import status_command
 
     raise typer.Exit(status_command(dataset or [], config, json))
+
+
+@lake_app.command("snapshots")
+def lake_snapshots(dataset: Datasets = None, json: _Json = False, config: Config = None) -> None:
+    """Show the snapshots of the tables of Iceberg, oldest first: any of them can be queried.
+
+    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
+    """
+    from ingest.cli.commands.state.lake import snapshots_command
+
+    raise typer.Exit(snapshots_command(dataset or [], config, json))
 
 
 @lake_app.command("drop")
@@ -51,7 +62,7 @@ def lake_drop(
     json: _Json = False,
     config: Config = None,
 ) -> None:
-    """Remove the files of the lake. `ingest lake build` writes them again.
+    """Remove the files of the lake, and its tables. `ingest lake build` writes them again, without earlier snapshots.
 
     Without --dataset it covers the datasets of the settings, and all others with stored sessions.
     """

@@ -17,6 +17,7 @@ from ingest.cache.objects.naming import ObjectName
 from ingest.cache.parts.ahead import MOST_PACKED, read_ahead
 from ingest.errors import CacheError, ManifestDamaged, StoreError
 from ingest.files import opening as files
+from ingest.lake.iceberg.state import is_behind
 from ingest.lake.partitions import Standing
 from ingest.maintenance.verify import csvs, lake, orphans, session
 from ingest.maintenance.verify.evidence import Evidence
@@ -103,9 +104,18 @@ def check_cache(settings: Settings, deep: bool = False, dataset: Dataset = STOCK
                     ),
                 )
             keep = timedelta(hours=settings.store.keep_replaced_h)
-            return _Verifying(cache, settings.cache.root, deep, Evidence.of(cache), keep).look(empty)
+            found = _Verifying(cache, settings.cache.root, deep, Evidence.of(cache), keep).look(empty)
+            return _with_table(cache, settings, found) if settings.lake.iceberg else found
     except ManifestDamaged as error:
         return replace(empty, problems=(Problem("damaged", "manifest", "manifest", str(error)),))
+
+
+def _with_table(cache: Cache, settings: Settings, found: Verified) -> Verified:
+    """What was found, and what is wrong with the table of the lake."""
+    behind = f"the table of {cache.dataset.short} is out of date: the next run with the lake on, or a build, updates it"
+    notes = [behind] if is_behind(cache, settings.lake) else []
+    problems = lake.check_table(cache, settings.lake)
+    return replace(found, problems=(*found.problems, *problems), notes=(*found.notes, *notes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,13 @@ from ingest.files import opening
 from ingest.files.hashing import sha256_of
 from ingest.lake.folder import LakeFolder
 from ingest.lake.frames import frames
+from ingest.lake.iceberg.state import flaws
 from ingest.lake.partitions import Partition, Standing
 from ingest.maintenance.verify.problems import Kind, Problem
+from ingest.settings.sections.lake import Lake
 
 AFRESH = "a repair writes it again from the parts"
+PUT_BACK = "a repair puts it back, or drops the snapshots that need it"
 
 
 def check_files(standing: Standing) -> Iterator[Problem]:
@@ -65,6 +68,15 @@ def compare_rows(cache: Cache, standing: Standing) -> Iterator[Problem]:
         else:
             if at < stored.height:
                 yield _problem("damaged", standing, partition, "it has more rows than the parts")
+
+
+def check_table(cache: Cache, lake: Lake) -> Iterator[Problem]:
+    """Compare the files that the table's snapshots need with their hashes. Raises UsageError without the library."""
+    for flaw in flaws(cache, lake):
+        kind: Kind = "missing" if flaw.is_missing else "damaged"
+        yield Problem(
+            kind, "lake", flaw.name, f"{flaw.why}; a repair puts it back, or drops the snapshots that need it"
+        )
 
 
 def _where(found: pl.DataFrame, frame: pl.DataFrame) -> str:

@@ -1,17 +1,25 @@
-"""Whether what is stored is also kept as Parquet, and where: the section [lake]."""
+"""Whether what is stored is also kept as Parquet, and where, and as tables of Iceberg: the section [lake]."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from ingest.settings.section import Section
+from ingest.settings.section import Section, whole_number
 
 
 class Lake(Section):
-    """The lake: Parquet files of all that is stored, which runs keep up to date.
+    """The lake: Parquet files of all that is stored, which runs keep up to date, and tables of Iceberg of them.
 
     `place` says where: "local" in the cache's folder, "parts" in the object store of the parts, if they are in one.
+    `catalog` is where the tables are known, and a snapshot of them stays for `keep_snapshots_days`.
     """
 
     enabled: bool = Field(default=False, description="true or false")
     place: Literal["local", "parts"] = Field(default="local", description='"local" or "parts"')
+    iceberg: bool = Field(default=False, description="true or false")
+    catalog: str = Field(
+        default="ingest",
+        pattern=r"^[a-z][a-z0-9-]{0,63}$",
+        description="a name of small letters, digits and hyphens, that begins with a letter",
+    )
+    keep_snapshots_days: int = whole_number(30, 1, 36_500)

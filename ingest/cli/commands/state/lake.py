@@ -10,9 +10,10 @@ from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, size
 from ingest.errors import UsageError
-from ingest.events import LakeWritten
+from ingest.events import LakeWritten, TableWritten
 from ingest.hints import Option
-from ingest.lake.state import LakeState, build_lake, drop_lake, lake_state
+from ingest.lake.iceberg.state import SnapshotState
+from ingest.lake.state import LakeState, build_lake, drop_lake, lake_snapshots, lake_state
 from ingest.maintenance.status import asked_or_held
 
 
@@ -21,11 +22,17 @@ def build_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
     chosen = settings.load(config)
     console = Answers()
     for dataset in asked_or_held(datasets, chosen):
-        done = build_lake(chosen, dataset) or LakeWritten(0, 0, 0, 0.0)
+        found = build_lake(chosen, dataset)
+        done = next((one for one in found if isinstance(one, LakeWritten)), LakeWritten(0, 0, 0, 0.0))
         if as_json:
             print_records("lake_written", [{"dataset": dataset.short, **fields_of(done)}])
         else:
             console.print(f"{dataset.short}: {_done(done)}")
+        for table in (one for one in found if isinstance(one, TableWritten)):
+            if as_json:
+                print_records("table_written", [{"dataset": dataset.short, **fields_of(table)}])
+            else:
+                console.print(f"  {_table(table)}")
     return 0
 
 
@@ -34,6 +41,15 @@ def _done(done: LakeWritten) -> str:
         return "up to date."
     removed = f", {counted(done.removed, 'file')} removed" if done.removed else ""
     return f"{counted(done.files, 'file')} written, {counted(done.rows, 'row')}{removed}, in {done.seconds:.1f} s."
+
+
+def _table(done: TableWritten) -> str:
+    told = [f"the table {done.table}"]
+    if done.notice:
+        told.append(done.notice)
+    if done.snapshot:
+        told.append(f"snapshot {done.snapshot} of {counted(done.sessions, 'session')}, in {done.seconds:.1f} s")
+    return f"{': '.join(told)}."
 
 
 def status_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
@@ -63,7 +79,34 @@ def _lines(state: LakeState, flag: str) -> Sequence[str]:
     if state.due or state.unwanted:
         outdated = f"{counted(state.due, 'file')} of {counted(state.due_sessions, 'session')}"
         lines.append(f"  Outdated: {outdated}. `ingest lake build{flag}` brings the lake up to date.")
+    if state.table:
+        told = f"{counted(state.snapshots, 'snapshot')}, the newest is {state.snapshot or 'none'}"
+        lines += [f"  table {state.table} of the catalog {state.catalog}: {told}", f"  {state.metadata}"]
     return lines
+
+
+def snapshots_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
+    """Print the snapshots of the tables; returns the exit code. Raises IngestError."""
+    chosen = settings.load(config)
+    found = [(dataset, lake_snapshots(chosen, dataset)) for dataset in asked_or_held(datasets, chosen)]
+    if as_json:
+        for dataset, some in found:
+            print_records("lake_snapshot", ({"dataset": dataset.short, **fields_of(one)} for one in some))
+        return 0
+    console = Answers()
+    for dataset, some in found:
+        console.print(f"{dataset.short}: {counted(len(some), 'snapshot')}{f' of {some[0].table}' if some else ''}")
+        for one in some:
+            console.print(f"  {_snapshot(one)}")
+    return 0
+
+
+def _snapshot(one: SnapshotState) -> str:
+    span = str(one.first) if one.first == one.last else f"{one.first} to {one.last}"
+    what = "made by another program" if one.sessions is None else counted(one.sessions, "session")
+    changed = f"{what} ({span})" if one.first else what
+    newest = ", the newest" if one.newest else ""
+    return f"{one.snapshot}  {one.made:%Y-%m-%d %H:%M:%S} UTC  {changed}, {counted(one.rows, 'row')}{newest}"
 
 
 def drop_command(datasets: Sequence[str], config: Path | None, yes: bool, as_json: bool) -> int:

@@ -1,0 +1,179 @@
+"""Puts data files in place: another name of the lake's file where that is possible, else a copy, which never changes.
+
+Files with times are written anew, in microseconds. All of it is durable before a table knows it; what a kill leaves has
+a name that no table knows, and the next update removes it.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from ingest.errors import CacheError
+from ingest.files import durable, opening
+from ingest.lake.iceberg.naming import DataName, TableFolder, Version
+from ingest.lake.iceberg.tables import table_schema, translated
+from ingest.market.datasets import Dataset
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.table import Table
+
+_COPIED = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class DataFiles:
+    """The data files of a dataset's table, in a folder here or anywhere that pyiceberg reaches.
+
+    `fetch` has the bytes of a partition's file, if the lake is in an object store.
+    """
+
+    table: "Table"
+    folder: TableFolder
+    dataset: Dataset
+    fetch: Callable[[str], Iterator[bytes]]
+
+    @property
+    def here(self) -> Path | None:
+        """The folder of the files, if it is that beside the lake."""
+        return self.folder.local(f"{self.table.location()}/data")
+
+    def put(self, version: Version) -> str:
+        """Put a version in place, durably; returns its URL. Raises CacheError."""
+        if version.file is not None:
+            return self._put(version, version.file)
+        file = self._fetched(version)
+        try:
+            return self._put(version, file)
+        finally:
+            durable.remove(file)
+
+    def _put(self, version: Version, file: Path) -> str:
+        return self._in_microseconds(version, file) if self.dataset.kind.timed else self._taken(file, version.name)
+
+    def _fetched(self, version: Version) -> Path:
+        """A file of a lake in an object store, as a local one."""
+        folder = self.here or self.folder.path / "data"
+        durable.make_folder(folder)
+        left = durable.another(folder / version.name)
+        with durable.staging(left, under=left) as put:
+            for piece in self.fetch(version.partition):
+                put(piece)
+        return left
+
+    def _taken(self, file: Path, name: str) -> str:
+        if self.here is None:
+            return self._sent(file, name)
+        durable.make_folder(self.here)
+        if not _is_linked(file, self.here / name):
+            durable.copy(self.here / name, file)
+            state = file.stat()
+            os.utime(self.here / name, ns=(state.st_atime_ns, state.st_mtime_ns))  # by which it is known again
+        durable.sync_folder(self.here)
+        return self._url(name)
+
+    def _in_microseconds(self, version: Version, file: Path) -> str:
+        """Write a version with times in microseconds. Raises CacheError if one has a part of a microsecond."""
+        folder = self.here or self.folder.path / "data"
+        durable.make_folder(folder)
+        left = durable.another(folder / f"{version.partition}.parquet")
+        own = _rewritten(file, left, self.dataset)
+        name = str(DataName.of(version.partition, version.sha256, own))
+        if self.here is None:
+            url = self._sent(left, name)
+            durable.remove(left)
+            return url
+        durable.publish(folder / name, left)
+        durable.sync_folder(folder)
+        return self._url(name)
+
+    def _sent(self, file: Path, name: str) -> str:
+        """Copy a file to where the table is, unless it is there."""
+        url, size = self._url(name), opening.size(file)
+        with translated(f"write {url}"):
+            there = self.table.io.new_input(url)
+            if there.exists() and len(there) == size:
+                return url
+            with self.table.io.new_output(url).create(overwrite=True) as out, opening.to_read(file) as source:
+                while piece := source.read(_COPIED):
+                    out.write(piece)
+        return url
+
+    def _url(self, name: str) -> str:
+        return str(self.table.location_provider().new_data_location(name))
+
+    def is_there(self, url: str, size: int) -> bool:
+        """Whether a data file is where the table says, with its size in bytes."""
+        file = self.folder.local(url)
+        if file is not None:
+            return opening.is_file(file) and opening.size(file) == size
+        with translated(f"look at {url}"):
+            there = self.table.io.new_input(url)
+            return bool(there.exists()) and len(there) == size
+
+    def is_whole(self, version: Version, url: str, size: int) -> bool:
+        """Whether the data file of a version is as it was put in place; if not, it is put there again, if it can be.
+
+        An edited file of the lake is an edited data file. What replaces either has the bytes that the name says.
+        """
+        file = self.folder.local(url)
+        if file is None or file.name != version.name:
+            return self.is_there(url, size)
+        if not version.is_at(file):
+            self.put(version)
+        return self.is_there(url, size)
+
+    def found(self) -> Iterator[Path]:
+        """Files of ours beside the lake, those that a kill has left included; none if the table is elsewhere."""
+        if self.here is not None:
+            for name in opening.names(self.here):
+                if DataName.parse(name) or name.startswith("."):
+                    yield self.here / name
+
+
+def _is_linked(file: Path, name: Path) -> bool:
+    """Give a file another name, in place of what has it; False if the file system cannot."""
+    left = durable.temporary(name)
+    durable.remove(left)
+    try:
+        os.link(file, left)
+    except OSError:
+        return False
+    durable.publish(name, left)
+    durable.remove(left)  # a rename between two names of one file does nothing
+    return True
+
+
+def _rewritten(file: Path, left: Path, dataset: Dataset) -> str:
+    """Write a lake's file with times in microseconds; returns the hash of its bytes. Raises CacheError."""
+    import polars as pl
+
+    from ingest.lake.writing import GROUP, LEVEL, HashingSink, about
+
+    lake = pl.scan_parquet(file, glob=False, hive_partitioning=False)
+    with translated(f"read {file}"):
+        if lake.select((pl.col("time").dt.timestamp("ns") % 1000 != 0).any()).collect().item():
+            raise CacheError(f"Iceberg: a time in {file} has nanoseconds, which a table cannot hold")
+        rows = lake.with_columns(pl.col("time").dt.cast_time_unit("us"))
+        with durable.staging(left, under=left) as put:
+            sink = HashingSink(put)
+            rows.sink_parquet(
+                cast(IO[bytes], sink),
+                compression_level=LEVEL,
+                row_group_size=GROUP,
+                metadata=about(dataset),
+                arrow_schema=_numbered(dataset),
+            )
+    return sink.sha256
+
+
+def _numbered(dataset: Dataset) -> "pa.Schema":
+    """The columns with their numbers in the table."""
+    import pyarrow as pa
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+    found = schema_to_pyarrow(table_schema(dataset), include_field_ids=True)
+    large = [one.with_type(pa.large_string()) if one.type == pa.string() else one for one in found]
+    return pa.schema(large)

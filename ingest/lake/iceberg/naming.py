@@ -1,0 +1,207 @@
+"""Names: of tables, of their folders, and of data files, which say what is in them. Nothing here needs pyiceberg."""
+
+import hashlib
+import os
+import re
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+from ingest.cache.cache import Cache
+from ingest.cache.manifest.lake import LakeFile
+from ingest.errors import CacheError, UsageError
+from ingest.files import opening
+from ingest.lake.folder import LakeFolder, LakePlace
+from ingest.lake.partitions import Standing, view_name
+
+MISSING = "tables of Iceberg need the library pyiceberg, which is not installed: pip install 'ingest[iceberg]'"
+
+NAMESPACE = "ingest"
+
+_DIGITS = 16
+"""Of a hash, in a name: two versions of one partition never have the same."""
+
+_NAME = re.compile(r"([0-9]{4}-[0-9]{2}(?:-[0-9]{2})?)-([0-9a-f]{16})(?:-([0-9a-f]{16}))?\.parquet")
+
+
+def require() -> None:
+    """Raise UsageError unless the library is installed."""
+    if any(find_spec(name) is None for name in ("pyiceberg", "pyarrow", "sqlalchemy")):
+        raise UsageError(MISSING)
+
+
+@dataclass(frozen=True, slots=True)
+class DataName:
+    """The name of a data file: its partition, the beginning of the hash of the lake's file, and that of its own bytes.
+
+    The two are the same where it is the lake's file.
+    """
+
+    partition: str
+    made_of: str
+    own: str
+
+    @classmethod
+    def parse(cls, path: str) -> Self | None:
+        """That of a path or URL; None if it is not one of ours."""
+        found = _NAME.fullmatch(path.rpartition("/")[2])
+        return cls(found[1], found[2], found[3] or found[2]) if found else None
+
+    @classmethod
+    def of(cls, partition: str, made_of: str, own: str) -> Self:
+        """The name for a file, with the hashes (sha256, in hexadecimal) of the lake's file and of its own bytes."""
+        return cls(partition, made_of[:_DIGITS], own[:_DIGITS])
+
+    def __str__(self) -> str:
+        """The name in a folder."""
+        parts = (self.partition, self.made_of) if self.own == self.made_of else (self.partition, self.made_of, self.own)
+        return f"{'-'.join(parts)}.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a table should have of a partition: the rows of a file of the lake, whose hash is `sha256`.
+
+    It has `size` bytes. `file` is where it is, None if that is an object of a store.
+    """
+
+    partition: str
+    file: Path | None
+    rows: int
+    sha256: str
+    size: int
+
+    @property
+    def made_of(self) -> str:
+        """The beginning of its hash, as names of data files have it."""
+        return self.sha256[:_DIGITS]
+
+    @property
+    def name(self) -> str:
+        """The name of its data file, if that is the lake's file."""
+        return str(DataName.of(self.partition, self.sha256, self.sha256))
+
+    def is_at(self, file: Path) -> bool:
+        """Whether a data file is another name of the lake's file, or a copy that nobody has changed."""
+        theirs = opening.state(file)
+        if self.file is None or theirs is None:
+            return theirs is not None and theirs.st_size == self.size
+        ours = opening.state(self.file)
+        if ours is None:
+            return False
+        if (ours.st_ino, ours.st_dev) == (theirs.st_ino, theirs.st_dev):
+            return True
+        return (ours.st_size, ours.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a table should be: `versions` by partition, and the partitions to `keep` as the table has them.
+
+    Those are of files of the lake that are outdated: until they are written again, nothing is known of them.
+    `sessions` says what each session of the others is made of.
+    """
+
+    versions: Mapping[str, Version]
+    keep: frozenset[str]
+    sessions: Mapping[str, str]
+
+    @classmethod
+    def of(cls, cache: Cache) -> Self:
+        """The goal for the files of the lake as they are. Raises CacheError."""
+        standing = Standing.of(cache)
+        clean = [one for one in standing.wanted.values() if standing.is_clean(one)]
+        names = {one.name for one in clean}
+        files = [standing.files[one.name] for one in clean]
+        # Without a row a file has no statistics, and so no place in a table.
+        versions = {one.partition: _version(one, standing.folder) for one in files if one.rows}
+        made_of = cache.manifest.lake.made_of()
+        sessions = {day.isoformat(): _short(made_of[day]) for one in clean for day in one.sessions}
+        return cls(versions, frozenset(standing.wanted.keys() - names), sessions)
+
+    @property
+    def contents(self) -> str:
+        """A hash of all of it: equal ones have the same rows."""
+        text = "\n".join(f"{one.partition} {one.made_of}" for one in self.versions.values())
+        return _short(f"{text}\n{sorted(self.keep)}")
+
+
+def _version(file: LakeFile, place: LakePlace) -> Version:
+    path = None if place.url else Path(place.source(file.partition))
+    return Version(file.partition, path, file.rows, file.sha256, file.size)
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class TableFolder:
+    """The place of a dataset's table beside the lake: `lake/iceberg/stocks_day`, and of the catalog of all tables."""
+
+    root: Path
+    view: str
+
+    @classmethod
+    def of(cls, cache: Cache) -> Self:
+        """That of a cache's dataset."""
+        return cls(LakeFolder.of(cache).path.parent / "iceberg", view_name(cache.dataset))
+
+    @property
+    def table(self) -> str:
+        """The table's name in any catalog."""
+        return f"{NAMESPACE}.{self.view}"
+
+    @property
+    def path(self) -> Path:
+        """The folder of the table, if it is here."""
+        return self.root / self.view
+
+    @property
+    def catalog(self) -> Path:
+        """The database of the catalog, if no other one is configured."""
+        return self.root / "catalog.db"
+
+    @property
+    def noted(self) -> Path:
+        """What the last update has left, so that a run with nothing to do sees it at once."""
+        return self.root / f"{self.view}.json"
+
+    @property
+    def location(self) -> str:
+        """The URL of the folder, as it is in the table. Raises CacheError if no URL can name it."""
+        path = self.path.absolute().as_posix()
+        if any(sign in path for sign in "#?"):
+            raise CacheError(f"a table of Iceberg cannot be in a folder whose name has # or ?: {path}")
+        return f"file://{path}" if path.startswith("/") else f"file:///{path}"
+
+    def local(self, url: str) -> Path | None:
+        """The file of a URL in this folder; None for any other."""
+        begin = f"{self.location}/"
+        return self.path / url.removeprefix(begin) if url.startswith(begin) else None
+
+
+def is_configured(catalog: str) -> bool:
+    """Whether pyiceberg's own configuration may know a catalog; if not, it is the one beside the lake."""
+    begin = f"pyiceberg_catalog__{catalog}__".replace("-", "_")
+    if any(name.lower().replace("-", "_").startswith(begin) for name in os.environ):
+        return True
+    folders = (os.environ.get("PYICEBERG_HOME"), os.path.expanduser("~"), os.getcwd())  # noqa: PTH109, PTH111
+    return any(folder and Path(folder, ".pyiceberg.yaml").is_file() for folder in folders)
+
+
+def registered(folder: TableFolder, catalog: str) -> str | None:
+    """The URL of a table's metadata, as the catalog beside the lake has it."""
+    query = (
+        "SELECT metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?"
+    )
+    try:
+        with closing(sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            found = db.execute(query, (catalog, NAMESPACE, folder.view)).fetchone()
+    except sqlite3.Error:
+        return None
+    return str(found[0]) if found else None

@@ -1,0 +1,81 @@
+"""What the last update of a table has left beside it, so that a run with nothing to do needs no library to see that.
+
+It is no truth: without it, or if anything differs from it, the table itself is looked at.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Self
+
+from ingest.files import durable, opening
+from ingest.lake.iceberg.naming import DataName, Goal, TableFolder, is_configured, registered
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """The table when it was up to date: the `contents` of its goal, and the URL of its `metadata`.
+
+    That file had `size` bytes, `files` data files were beside it, and `sessions` says what each session was made of
+    (None: not known).
+    """
+
+    contents: str = ""
+    metadata: str = ""
+    size: int = -1
+    files: int = -1
+    sessions: Mapping[str, str] | None = None
+
+    @classmethod
+    def read(cls, folder: TableFolder) -> Self:
+        """That of a folder; an empty one if there is none, or if it cannot be read."""
+        try:
+            found = json.loads(folder.noted.read_text("utf-8"))
+            numbers = int(found["size"]), int(found["files"])
+            return cls(str(found["contents"]), str(found["metadata"]), *numbers, {**found["sessions"]})
+        except (OSError, ValueError, LookupError, TypeError):
+            return cls()
+
+    def write(self, folder: TableFolder) -> None:
+        """Leave it in a folder. Raises CacheError."""
+        durable.make_folder(folder.root)
+        durable.put(folder.noted, json.dumps(asdict(self)).encode())
+
+    def sessions_after(self, goal: Goal) -> Mapping[str, str]:
+        """What the sessions are made of once a goal is reached."""
+        kept = {day: made_of for day, made_of in (self.sessions or {}).items() if _is_kept(day, goal)}
+        return kept | dict(goal.sessions)
+
+    def changed(self, goal: Goal) -> list[date]:
+        """The sessions in which a goal differs from it, ascending."""
+        before, after = self.sessions or {}, self.sessions_after(goal)
+        return sorted(date.fromisoformat(day) for day in {*before, *after} if before.get(day) != after.get(day))
+
+    def is_up_to_date(self, folder: TableFolder, goal: Goal, catalog: str) -> bool:
+        """Whether the table is sure to be as a goal has it. Of a catalog that is elsewhere nothing is sure."""
+        if is_configured(catalog) or not self.metadata or self.contents != goal.contents:
+            return False
+        if not self.metadata.startswith(f"{folder.location}/") or registered(folder, catalog) != self.metadata:
+            return False
+        metadata = folder.local(self.metadata)
+        return metadata is not None and _has_size(metadata, self.size) and _has_files(folder, goal)
+
+
+def _has_size(file: Path, size: int) -> bool:
+    return opening.is_file(file) and opening.size(file) == size
+
+
+def _is_kept(day: str, goal: Goal) -> bool:
+    return day in goal.keep or day[:7] in goal.keep
+
+
+def _has_files(folder: TableFolder, goal: Goal) -> bool:
+    names = [DataName.parse(name) for name in opening.names(folder.path / "data")]
+    found = {(one.partition, one.made_of): str(one) for one in names if one}
+    for one in goal.versions.values():
+        name = found.get((one.partition, one.made_of))
+        if name is None or (name == one.name and not one.is_at(folder.path / "data" / name)):
+            return False
+    return True

@@ -1,0 +1,81 @@
+"""What is in the snapshots of a table, how one is made, and how old ones go."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pyiceberg.io.pyarrow import parquet_file_to_data_file
+from pyiceberg.manifest import DataFile, DataFileContent, ManifestFile
+
+from ingest.lake.iceberg.replacing import replacing
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the current snapshot has: data files by URL, and whether an engine has marked rows of them as deleted."""
+
+    files: Mapping[str, DataFile]
+    has_deletes: bool
+
+
+def held(table: "Table") -> Held:
+    """What the current snapshot of a table has."""
+    current = table.current_snapshot()
+    found = _live(table, current.manifests(table.io)) if current else []
+    data = {one.file_path: one for one in found if one.content == DataFileContent.DATA}
+    return Held(data, len(data) < len(found))
+
+
+def _live(table: "Table", manifests: Iterable[ManifestFile]) -> list[DataFile]:
+    """The files that manifests have, except those that they call deleted."""
+    return [entry.data_file for one in manifests for entry in one.fetch_manifest_entry(table.io, discard_deleted=True)]
+
+
+def commit(table: "Table", added: Sequence[str], removed: Iterable[DataFile], properties: Mapping[str, str]) -> None:
+    """Make a snapshot with the data files at some URLs, and without others. Raises what pyiceberg raises."""
+    files = [parquet_file_to_data_file(table.io, table.metadata, url) for url in added]
+    with table.transaction() as transaction, replacing(transaction, table.io, dict(properties)) as snapshot:
+        for file in removed:
+            snapshot.delete_data_file(file)
+        for file in files:
+            snapshot.append_data_file(file)
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """All that snapshots need, as URLs: `data`, with the size of each file, and the `metadata` that lists it."""
+
+    data: Mapping[str, int]
+    metadata: frozenset[str]
+
+    @classmethod
+    def of(cls, table: "Table", snapshots: Iterable["Snapshot"]) -> "References":
+        """What these snapshots of a table need."""
+        lists = {one.manifest_list: one.manifests(table.io) for one in snapshots}
+        manifests = {one.manifest_path: one for some in lists.values() for one in some}
+        data = {one.file_path: one.file_size_in_bytes for one in _live(table, manifests.values())}
+        return cls(data, frozenset((*lists, *manifests)))
+
+
+def expirable(table: "Table", keep: timedelta) -> "list[Snapshot]":
+    """Snapshots older than `keep`, except those that a branch or a tag needs."""
+    limit = (datetime.now(UTC) - keep).timestamp() * 1000
+    needed = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    return [one for one in table.metadata.snapshots if one.timestamp_ms < limit and one.snapshot_id not in needed]
+
+
+def expire(table: "Table", old: "Sequence[Snapshot]") -> None:
+    """Remove snapshots from a table, and then the files that no other one needs. Raises what pyiceberg raises."""
+    before = References.of(table, old)
+    table.maintenance.expire_snapshots().by_ids([one.snapshot_id for one in old]).commit()
+    table.refresh()
+    after = References.of(table, table.metadata.snapshots)
+    for url in sorted({*before.data, *before.metadata} - {*after.data, *after.metadata}):
+        with suppress(FileNotFoundError):
+            table.io.delete(url)

@@ -1,0 +1,210 @@
+"""What a table has, for people and for `verify`, read without a lock and without a write; and how it goes."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.cache.cache import Cache
+from ingest.errors import CacheError
+from ingest.files import durable, opening
+from ingest.files.hashing import sha256_of
+from ingest.lake.iceberg.naming import NAMESPACE, DataName, Goal, TableFolder, registered, require
+from ingest.lake.iceberg.noting import Noted
+from ingest.settings.sections.lake import Lake
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """The table of a dataset: its name in a `catalog`, the URL of its `metadata`, its newest snapshot's id, as text.
+
+    `snapshots` counts those that can be read.
+    """
+
+    table: str
+    catalog: str
+    metadata: str
+    snapshot: str
+    snapshots: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotState:
+    """A snapshot of a `table`: its id, as text, when it was made, and whether it is the newest.
+
+    It added, changed or removed rows of `sessions` sessions, from `first` to `last`; None if another program made it,
+    or if it removed rows alone. It has `rows` rows in `files` data files.
+    """
+
+    table: str
+    snapshot: str
+    made: datetime
+    newest: bool
+    sessions: int | None
+    first: date | None
+    last: date | None
+    rows: int
+    files: int
+
+
+def table_state(cache: Cache, lake: Lake) -> TableState | None:
+    """The table of a cache's dataset; None if there is none. Raises UsageError without the library, CacheError."""
+    folder = TableFolder.of(cache)
+    table = _looked_up(folder, lake)
+    if table is None:
+        return None
+    newest = table.current_snapshot()
+    told = str(newest.snapshot_id) if newest else ""
+    return TableState(folder.table, lake.catalog, table.metadata_location, told, len(table.metadata.snapshots))
+
+
+def snapshots_of(cache: Cache, lake: Lake) -> list[SnapshotState]:
+    """The snapshots of a dataset's table, oldest first; none if there is no table. Raises UsageError, CacheError."""
+    folder = TableFolder.of(cache)
+    table = _looked_up(folder, lake)
+    if table is None:
+        return []
+    newest = table.current_snapshot()
+    found = []
+    for one in sorted(table.metadata.snapshots, key=lambda one: one.sequence_number or 0):
+        told = one.summary.additional_properties if one.summary else {}
+        count, first, last = (told.get(f"ingest.{name}") for name in ("sessions", "first", "last"))
+        found.append(
+            SnapshotState(
+                folder.table,
+                str(one.snapshot_id),
+                datetime.fromtimestamp(one.timestamp_ms / 1000, UTC),
+                newest is not None and one.snapshot_id == newest.snapshot_id,
+                int(count) if count else None,
+                date.fromisoformat(first) if first else None,
+                date.fromisoformat(last) if last else None,
+                int(told.get("total-records", 0)),
+                int(told.get("total-data-files", 0)),
+            )
+        )
+    return found
+
+
+def _looked_up(folder: TableFolder, lake: Lake) -> "Table | None":
+    """The table as the catalog has it; None if it has none. Raises UsageError without the library, CacheError."""
+    require()
+    from pyiceberg.exceptions import NoSuchTableError
+    from pyiceberg.table import StaticTable
+
+    from ingest.lake.iceberg.tables import configured, translated
+
+    with translated(f"read the table {folder.table} of the catalog {lake.catalog}"):
+        if catalog := configured(lake.catalog):
+            try:
+                return catalog.load_table(folder.table)
+            except NoSuchTableError:
+                return None
+        location = registered(folder, lake.catalog)
+        is_here = location is not None and location.startswith(f"{folder.location}/")
+        return StaticTable.from_metadata(location) if location and is_here else None
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """A file that a snapshot needs and that is not as it was written, or a table that is not there: why, in words."""
+
+    name: str
+    why: str
+    is_missing: bool
+    file: Path | None = None
+
+
+def flaws(cache: Cache, lake: Lake) -> Iterator[Flaw]:
+    """What is wrong with the table of a cache's dataset, as far as its files are beside the lake: each is read.
+
+    Raises UsageError without the library.
+    """
+    folder = TableFolder.of(cache)
+    try:
+        table = _looked_up(folder, lake)
+        needed = _needed(table) if table else {}
+    except CacheError as error:
+        yield Flaw(folder.table, error.message, is_missing=False)
+        return
+    if table is None and opening.is_there(folder.noted):
+        yield Flaw(folder.table, f"the catalog {lake.catalog} has no such table", is_missing=True)
+    for url, size in needed.items():
+        file = folder.local(url)
+        if file is not None and (why := _wrong_with(file, size)):
+            yield Flaw(file.relative_to(folder.root.parent.parent).as_posix(), *why, file)
+
+
+def _needed(table: "Table") -> dict[str, int]:
+    from ingest.lake.iceberg.snapshots import References
+    from ingest.lake.iceberg.tables import translated
+
+    with translated(f"read the snapshots of the table {'.'.join(table.name())}"):
+        return dict(References.of(table, table.metadata.snapshots).data)
+
+
+def _wrong_with(file: Path, size: int) -> tuple[str, bool] | None:
+    name = DataName.parse(file.name)
+    try:
+        if opening.size(file) == size and (name is None or sha256_of(file).startswith(name.own)):
+            return None
+    except FileNotFoundError:
+        return "the file is gone", True
+    except OSError as error:
+        return opening.why_unread(error), False
+    return "it has been changed since it was written", False
+
+
+def is_behind(cache: Cache, lake: Lake) -> bool:
+    """Whether the table was not brought up to date with the clean files of the lake, as far as that was noted."""
+    goal = Goal.of(cache)
+    return Noted.read(TableFolder.of(cache)).contents != goal.contents and bool(goal.versions)
+
+
+def drop_table(cache: Cache, lake: Lake) -> bool:
+    """Remove the table of a dataset with all its snapshots; False if there is none. Requires the lock.
+
+    Without the library only one beside the lake is removed. Raises CacheError.
+    """
+    folder = TableFolder.of(cache)
+    was_there = lake.iceberg and _purged(folder, lake)
+    durable.remove(folder.noted)
+    _unregister(folder)
+    with durable.translated("remove", folder.path):
+        if opening.is_folder(folder.path):
+            shutil.rmtree(folder.path)
+            was_there = True
+    if opening.names(folder.root) == [folder.catalog.name]:
+        durable.remove(folder.catalog)
+    durable.remove_empty(folder.root)
+    return was_there
+
+
+def _unregister(folder: TableFolder) -> None:
+    if not opening.is_there(folder.catalog):
+        return
+    try:
+        with closing(sqlite3.connect(folder.catalog)) as db, db:
+            query = "DELETE FROM iceberg_tables WHERE table_namespace = ? AND table_name = ?"
+            db.execute(query, (NAMESPACE, folder.view))
+    except sqlite3.DatabaseError:
+        return  # it is none, and the table is not in it
+
+
+def _purged(folder: TableFolder, lake: Lake) -> bool:
+    """Remove the table from a catalog that is elsewhere, with its files."""
+    from ingest.lake.iceberg.tables import configured, translated
+
+    require()
+    catalog = configured(lake.catalog)
+    if catalog is None or not catalog.table_exists(folder.table):
+        return False
+    with translated(f"drop the table {folder.table} of the catalog {lake.catalog}"):
+        catalog.purge_table(folder.table)
+    return True

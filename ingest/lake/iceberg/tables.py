@@ -1,0 +1,222 @@
+"""The catalog, and the table of a dataset in it: opened, made, registered again where it was lost."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest.errors import CacheError, IngestError
+from ingest.files import durable, opening
+from ingest.hints import call
+from ingest.lake.frames import lake_schema
+from ingest.lake.iceberg.naming import NAMESPACE, TableFolder, registered, require
+from ingest.market.datasets import Dataset
+from ingest.settings.sections.lake import Lake
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.partitioning import PartitionSpec
+    from pyiceberg.schema import Schema
+    from pyiceberg.table import Table
+
+_PROPERTIES = {
+    "format-version": "2",  # of which pyiceberg writes the newest that every engine reads
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+    "commit.manifest.min-count-to-merge": "20",
+}
+
+_MOVED = "the cache was moved or copied, and the paths in the table lead elsewhere"
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raise what pyiceberg and the libraries below it raise, which have no exception in common, as a CacheError."""
+    try:
+        yield
+    except IngestError:
+        raise
+    except Exception as error:
+        told = str(error).strip().partition("\n")[0]
+        raise CacheError(f"Iceberg: cannot {doing}: {told or type(error).__name__}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A catalog and the table of a dataset in it. `is_ours`: it is the one beside the lake.
+
+    `table` is None if there is none, or none that can be used; `why` then says why in words, or is "" if it is new.
+    """
+
+    catalog: "Catalog"
+    is_ours: bool
+    table: "Table | None"
+    why: str = ""
+
+
+def open_table(folder: TableFolder, dataset: Dataset, lake: Lake) -> Opened:
+    """Open the table of a dataset; nothing is written, except an empty catalog beside the lake.
+
+    Raises UsageError if the library is not installed, CacheError if the catalog cannot be used.
+    """
+    require()
+    with translated(f"open the catalog {lake.catalog}"):
+        catalog, is_ours = _catalog(folder, lake)
+    if is_ours:
+        return _beside_the_lake(catalog, folder)
+    from pyiceberg.exceptions import NoSuchTableError
+
+    with translated(f"read the table {folder.table} of the catalog {lake.catalog}"):
+        try:
+            table = catalog.load_table(folder.table)
+        except NoSuchTableError:
+            return Opened(catalog, False, None)
+    return Opened(catalog, False, table)
+
+
+def _catalog(folder: TableFolder, lake: Lake) -> "tuple[Catalog, bool]":
+    from pyiceberg.catalog import load_catalog
+    from sqlalchemy import URL
+
+    if known := configured(lake.catalog):
+        return known, False
+    _put_damaged_aside(folder)
+    durable.make_folder(folder.root)
+    uri = URL.create("sqlite", database=str(folder.catalog)).render_as_string()
+    warehouse = folder.location.rpartition("/")[0]
+    return load_catalog(lake.catalog, type="sql", uri=uri, warehouse=warehouse), True
+
+
+def configured(name: str) -> "Catalog | None":
+    """The catalog of this name in pyiceberg's own configuration; None if it does not know it."""
+    from pyiceberg.catalog import load_catalog
+    from pyiceberg.utils.config import Config
+
+    known = Config().get_catalog_config(name)  # as it is now, and not when pyiceberg was imported
+    return load_catalog(name, **{key: str(value) for key, value in known.items()}) if known else None
+
+
+def _put_damaged_aside(folder: TableFolder) -> None:
+    """Move a database that is none out of the way; its tables are registered again."""
+    if not opening.is_there(folder.catalog):
+        return
+    try:
+        with sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=ro", uri=True) as db:
+            db.execute("SELECT name FROM sqlite_master").fetchall()
+        db.close()
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        durable.move(folder.catalog, folder.catalog.with_name("catalog.damaged.db"))
+
+
+def _beside_the_lake(catalog: "Catalog", folder: TableFolder) -> Opened:
+    from pyiceberg.exceptions import NoSuchTableError
+
+    try:
+        table = catalog.load_table(folder.table)
+    except NoSuchTableError:
+        return Opened(catalog, True, _registered_again(catalog, folder))
+    except Exception as error:  # whatever a file may be in place of a table's metadata
+        if not str(registered(folder, catalog.name)).startswith(f"{folder.location}/"):
+            return Opened(catalog, True, None, _MOVED)
+        why = f"its metadata cannot be read: {str(error).partition(chr(10))[0]}"
+        return Opened(catalog, True, _registered_again(catalog, folder, is_known=True), why)
+    if table.metadata.location == folder.location:
+        return Opened(catalog, True, table)
+    return Opened(catalog, True, None, _MOVED)
+
+
+def _registered_again(catalog: "Catalog", folder: TableFolder, is_known: bool = False) -> "Table | None":
+    """The table from the newest metadata of its folder that is whole and of this place; None if there is none."""
+    names = opening.names(folder.path / "metadata", "*.metadata.json")
+    for name in sorted(names, reverse=True):
+        location = f"{folder.location}/metadata/{name}"
+        if not _is_whole(catalog, location, folder):
+            continue
+        if is_known:
+            catalog.drop_table(folder.table)
+        catalog.create_namespace_if_not_exists(NAMESPACE)
+        return catalog.register_table(folder.table, location)
+    return None
+
+
+def _is_whole(catalog: "Catalog", location: str, folder: TableFolder) -> bool:
+    from pyiceberg.io import load_file_io
+    from pyiceberg.serializers import FromInputFile
+
+    try:
+        io = load_file_io(catalog.properties, location)
+        metadata = FromInputFile.table_metadata(io.new_input(location))
+        for snapshot in metadata.snapshots:
+            snapshot.manifests(io)
+    except Exception:  # whatever is not whole
+        return False
+    return bool(metadata.location == folder.location)
+
+
+def make_table(opened: Opened, folder: TableFolder, dataset: Dataset) -> "Table":
+    """Make the table of a dataset, in place of one that cannot be used. Raises CacheError."""
+    with translated(f"make the table {folder.table}"):
+        opened.catalog.create_namespace_if_not_exists(NAMESPACE)
+        if opened.is_ours:
+            _forget(opened, folder)
+        schema = table_schema(dataset)
+        about = {"ingest.dataset": dataset.short, "ingest.adjust": "none", "ingest.interval": dataset.interval}
+        mapping = {"schema.name-mapping.default": schema.name_mapping.model_dump_json()}
+        return opened.catalog.create_table(
+            folder.table,
+            schema,
+            location=folder.location if opened.is_ours else None,
+            partition_spec=_partitions(dataset),
+            properties=_PROPERTIES | about | mapping,
+        )
+
+
+def _forget(opened: Opened, folder: TableFolder) -> None:
+    """Remove what the catalog beside the lake has of a table, and the metadata that nothing can use any more."""
+    from pyiceberg.exceptions import NoSuchTableError
+
+    with suppress(NoSuchTableError):
+        opened.catalog.drop_table(folder.table)
+    for name in opening.names(folder.path / "metadata"):
+        durable.remove(folder.path / "metadata" / name)
+
+
+def table_schema(dataset: Dataset) -> "Schema":
+    """The columns of a table: those of the lake, each with its place, from 1, as its number. Times are in microseconds.
+
+    Nanoseconds would need version 3 of the format, which pyiceberg cannot write and Spark cannot read.
+    """
+    import polars as pl
+    from pyiceberg import types
+    from pyiceberg.schema import Schema
+
+    kinds = {pl.String: types.StringType, pl.Date: types.DateType, pl.Datetime: types.TimestamptzType}
+    kinds |= {pl.Float64: types.DoubleType, pl.Int64: types.LongType}
+    columns = [
+        types.NestedField(number, name, kinds[kind.base_type()](), required=False)
+        for number, (name, kind) in enumerate(lake_schema(dataset).items(), 1)
+    ]
+    return Schema(*columns)
+
+
+def _partitions(dataset: Dataset) -> "PartitionSpec":
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.transforms import DayTransform, MonthTransform
+
+    number = table_schema(dataset).find_field("date").field_id
+    if dataset.by_month:
+        return PartitionSpec(PartitionField(number, 1000, MonthTransform(), "date_month"))
+    return PartitionSpec(PartitionField(number, 1000, DayTransform(), "date_day"))
+
+
+def check_columns(table: "Table", dataset: Dataset) -> None:
+    """Raise CacheError unless a table has the columns of the lake; it may have more."""
+    columns = table.metadata.schema()
+    for wanted in table_schema(dataset).fields:
+        name = columns.find_column_name(wanted.field_id)
+        if name != wanted.name or columns.find_field(wanted.field_id).field_type != wanted.field_type:
+            told = f"the column {wanted.name} of the table {'.'.join(table.name())} is not that of the lake"
+            raise CacheError(f"Iceberg: {told}", call("lake drop", "to make the table anew", dataset=dataset.short))

@@ -1,0 +1,131 @@
+"""`ingest lake` and `ingest verify` with tables of Iceberg."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from iceberg_kit import data_files, in_lake, read, snapshots, table_folder, table_of
+from lake_kit import DAYS
+from pipeline_kit import Place, key, market_day, pack, window
+from polars.testing import assert_frame_equal
+
+from ingest.lake.state import lake_snapshots
+from ingest.maintenance.verify import verify
+from ingest.market.catalogue import STOCKS_DAY
+
+
+@pytest.fixture
+def place(server, tmp_path):
+    place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True)
+    place.run(*window(DAYS))
+    return place
+
+
+@pytest.fixture
+def corrected(place, server):
+    """The place after a run that corrects a session."""
+    server.put(key(DAYS[1]), pack(market_day(DAYS[1]).replace(b"\nAAPL,", b"\nAAPL2,")))
+    place.run(*window(DAYS))
+    return place
+
+
+def told(place, *arguments):
+    found = place.here(*arguments)
+    assert found.code == 0, found.err
+    return found.out
+
+
+def problems(place):
+    return [(one.kind, one.about, one.what.rpartition("/")[2]) for one in verify(place.settings()).problems]
+
+
+def test_the_status_names_the_table_and_its_newest_snapshot(corrected):
+    table = table_of(corrected)
+    newest = table.current_snapshot().snapshot_id
+    text = told(corrected, "lake", "status")
+    assert f"table ingest.stocks_day of the catalog ingest: 2 snapshots, the newest is {newest}" in text
+    (record,) = map(json.loads, told(corrected, "lake", "status", "--json").splitlines())
+    assert (record["table"], record["snapshot"], record["snapshots"]) == ("ingest.stocks_day", str(newest), 2)
+    assert record["metadata"] == table.metadata_location
+
+
+def test_snapshots_are_listed_with_the_sessions_that_they_changed(corrected):
+    lines = told(corrected, "lake", "snapshots").splitlines()
+    first, second = table_of(corrected).metadata.snapshots
+    assert lines[0] == "stocks-day: 2 snapshots of ingest.stocks_day"
+    assert lines[1].split()[0] == str(first.snapshot_id)
+    assert f"4 sessions ({DAYS[0]} to {DAYS[3]})" in lines[1]
+    assert lines[2].split()[0] == str(second.snapshot_id)
+    assert f"1 session ({DAYS[1]})" in lines[2]
+    assert lines[2].endswith("the newest")
+    one, two = map(json.loads, told(corrected, "lake", "snapshots", "--json").splitlines())
+    assert (one["kind"], one["snapshot"], one["newest"]) == ("lake_snapshot", str(first.snapshot_id), False)
+    assert (two["sessions"], two["first"], two["rows"]) == (1, str(DAYS[1]), in_lake(corrected).height)
+    assert abs(datetime.now(UTC) - lake_snapshots(corrected.settings(), STOCKS_DAY)[1].made) < timedelta(minutes=5)
+
+
+def test_without_a_table_there_is_none(server, tmp_path):
+    place = Place(tmp_path / "cache", server.endpoint_url, lake=True)
+    place.run(*window(DAYS))
+    assert told(place, "lake", "snapshots") == "stocks-day: 0 snapshots\n"
+    assert not (place.root / "lake" / "iceberg").exists()
+    (record,) = map(json.loads, told(place, "lake", "status", "--json").splitlines())
+    assert (record["table"], record["snapshots"]) == ("", 0)
+
+
+def test_build_makes_the_table_of_a_lake_that_is_there(server, tmp_path):
+    place = Place(tmp_path / "cache", server.endpoint_url, lake=True)
+    place.run(*window(DAYS))
+    text = place.here("lake", "build", INGEST_LAKE__ICEBERG="true").out
+    assert "the table ingest.stocks_day: snapshot " in text
+    assert_frame_equal(read(table_of(place), place), in_lake(place))
+    assert told(place, "lake", "build") == "stocks-day: up to date.\n"
+
+
+def test_drop_removes_the_table_and_its_snapshots(corrected):
+    told(corrected, "lake", "drop", "--yes")
+    assert not (corrected.root / "lake").exists()
+    assert told(corrected, "lake", "snapshots") == "stocks-day: 0 snapshots\n"
+    told(corrected, "lake", "build")
+    assert snapshots(corrected) == 1
+
+
+def test_verify_finds_a_file_that_is_missing_or_changed_and_repair_puts_it_back(place):
+    assert problems(place) == []
+    assert verify(place.settings()).notes == ()
+    gone, changed = data_files(place)
+    gone.unlink()
+    data = changed.read_bytes()
+    changed.unlink()
+    changed.write_bytes(data[:100] + bytes(8) + data[108:])
+    assert problems(place) == [("missing", "lake", gone.name), ("damaged", "lake", changed.name)]
+    assert place.here("verify", "--repair").code == 0
+    assert problems(place) == []
+    assert snapshots(place) == 1
+    assert_frame_equal(read(table_of(place), place), in_lake(place))
+
+
+def test_repair_drops_a_snapshot_whose_file_nothing_can_bring_back(corrected):
+    before = {url.rpartition("/")[2] for url in table_of(corrected).inspect.files()["file_path"].to_pylist()}
+    (old,) = [path for path in data_files(corrected) if path.name not in before]
+    old.write_bytes(b"PAR1")
+    assert problems(corrected) == [("damaged", "lake", old.name)]
+    assert corrected.here("verify", "--repair").code == 0
+    assert problems(corrected) == []
+    assert snapshots(corrected) == 1
+    assert_frame_equal(read(table_of(corrected), corrected), in_lake(corrected))
+
+
+def test_verify_finds_metadata_that_cannot_be_read(place):
+    newest = sorted((table_folder(place) / "metadata").glob("*.metadata.json"))[-1]
+    newest.write_bytes(b"{")
+    assert problems(place) == [("damaged", "lake", "ingest.stocks_day")]
+    assert place.here("verify", "--repair").code == 0
+    assert problems(place) == []
+
+
+def test_verify_says_that_a_table_is_out_of_date(server, tmp_path):
+    place = Place(tmp_path / "cache", server.endpoint_url, lake=True)
+    place.run(*window(DAYS))
+    with_table = Place(place.root, place.endpoint_url, lake=True, iceberg=True)
+    assert any("the table of stocks-day is out of date" in note for note in verify(with_table.settings()).notes)
