@@ -30,8 +30,6 @@ _PIECE = 1 << 20
 _PARSED = 4 << 20
 """Bytes of text that are parsed at once."""
 
-_THREADS = 2
-
 _Item = TypeVar("_Item")
 
 
@@ -49,7 +47,7 @@ def frames(layout: Layout, sessions: Sequence[PartsOf], most: int = MOST) -> Ite
     """
     for span in _spans(sessions, most):
         parts = [(one, tier) for tier in TIERS for one in sessions if tier in one.index]
-        texts = read_ahead(partial(_texts, layout, span), parts, max(_THREADS, layout.parts.ahead))
+        texts = read_ahead(partial(_texts, layout, span), parts, layout.parts.ahead)
         batches = _groups(chain.from_iterable(texts), lambda text: len(text[1]), _PARSED)
         found = [span.of(rows_of_many(some, layout.dataset)) for some in batches]
         rows = firsts(pl.concat([pl.DataFrame(schema=schema_of(layout.dataset)), *found]), layout.dataset)
