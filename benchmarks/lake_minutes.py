@@ -23,8 +23,10 @@ from ingest.market.catalogue import STOCKS_MINUTE
 GOALS = {"one ticker": "20 ms", "volume by minute of day": "1 s"}
 
 _BY_MINUTE = (
-    "SELECT CAST(timezone('America/New_York', time) AS TIME) AS minute, sum(volume) FROM {} GROUP BY 1 ORDER BY 1"
+    "SELECT CAST(timezone('America/New_York', time) AS TIME) AS minute, sum(volume) AS volume "
+    "FROM (SELECT time, sum(volume) AS volume FROM {} GROUP BY time) GROUP BY minute ORDER BY minute"
 )
+"""Summed by time first: a zone for each row takes five times as long."""
 
 
 def main() -> None:
