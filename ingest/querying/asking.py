@@ -1,6 +1,6 @@
 """Queries, answered, with what there is to say of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +19,10 @@ from ingest.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
+
+
+_TRIES = 3
+"""Runs replace a file once, so the second time it is current."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,19 @@ class Asking:
             warn(notice)
         return found
 
+    def outcome(self, query: str, most: int | None = None) -> Answer | IngestError:
+        """The answer, or why there is none."""
+        try:
+            return self.answer(query, most)
+        except IngestError as error:
+            return error
+
     def _about_a_file(self, error: UsageError) -> IngestError:
-        """An error that a file of the lake is the reason of: it is damaged, or a command has removed it since."""
+        """An error that a file of the lake is the reason of: it is damaged, though it looks as it should."""
         for view in self.views:
             if any(path in error.message for path in view.named_files):
                 hint = call("verify", "to write it again", (), dataset=view.dataset.short, repair=True)
-                told = "a file of the lake cannot be read: it was removed since, or is damaged. Ask again"
-                return CacheError(f"{told}; {error.message}", hint)
+                return CacheError(f"a file of the lake cannot be read; {error.message}", hint)
         return error
 
     def mentioned(self, query: str) -> list[View]:
@@ -85,10 +95,27 @@ def asking(settings: Settings) -> Iterator[Asking]:
 
 def ask(settings: Settings, query: str) -> pl.DataFrame:
     """The answer to a query that only reads. Raises UsageError and CacheError, and warns as `warn_of` does."""
+    return answered(settings, query, lambda questions: warn_of(questions.mentioned(query))).rows
+
+
+def answered(
+    settings: Settings, query: str, begin: Callable[[Asking], None] = lambda _: None, most: int | None = None
+) -> Answer:
+    """The answer to one query, as `Asking.answer` gives it; `begin` is called before it is waited for.
+
+    If a run replaced or removed a file of the lake meanwhile, it is asked again, of what is stored by then: DuckDB
+    opens a file more than once.
+    """
     query = as_query(query)
-    with asking(settings) as questions:
-        warn_of(questions.mentioned(query))
-        return questions.answer(query).rows
+    for _ in range(_TRIES):
+        with asking(settings) as questions:
+            begin(questions)
+            outcome = questions.outcome(query, most)
+            if all(view.is_current() for view in questions.mentioned(query)):
+                break
+    if isinstance(outcome, IngestError):
+        raise outcome
+    return outcome
 
 
 def warn_of(chosen: Iterable[View]) -> None:

@@ -5,10 +5,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import ClassVar
 
 from ingest.cache.cache import Cache
 from ingest.cache.manifest.lake import LakeFile
+from ingest.files import durable, opening
 from ingest.lake.frames import lake_schema
 from ingest.lake.objects import LakeObjects
 from ingest.lake.partitions import Standing, view_name
@@ -41,6 +43,8 @@ class View:
     days: Sequence[date]
     partial: Sequence[date] = ()
     objects: Mapping[str, Readable] = field(default_factory=dict)
+    states: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Size and time of each file, by its path; not of objects, whose paths stand for one version."""
 
     @property
     def name(self) -> str:
@@ -51,6 +55,10 @@ class View:
     def parts_name(self) -> str:
         """The name of the table with the rest."""
         return f"{self.name}_parts"
+
+    def is_current(self) -> bool:
+        """Whether the files are still those that the view was made of. Raises CacheError."""
+        return all(_state(path) == state for path, state in self.states.items())
 
     @property
     def named_files(self) -> list[str]:
@@ -115,7 +123,15 @@ def _view(settings: Settings, dataset: Dataset, scans: Scans | None) -> View | N
     days = [day for name, one in standing.wanted.items() if name not in named for day in one.sessions]
     files, objects = _files(standing, [standing.files[one.name] for one in clean], scans or Scans())
     parts = of_parts(settings, dataset, days, scans) if days else None
-    return View(dataset, files, parts, days, partial, objects)
+    known = [standing.files[one.name] for one in clean]
+    states = {standing.folder.source(one.partition): (one.size, one.mtime_ns) for one in known}
+    return View(dataset, files, parts, days, partial, objects, {} if objects else states)
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    with durable.translated("look at", Path(path)):
+        found = opening.state(Path(path))
+    return None if found is None else (found.st_size, found.st_mtime_ns)
 
 
 def _files(standing: Standing, clean: Sequence[LakeFile], scans: Scans) -> tuple[Sequence[str], Mapping[str, Readable]]:

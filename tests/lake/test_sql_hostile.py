@@ -16,7 +16,7 @@ from pipeline_kit import Place, window
 from ingest.cli.report.file import page_place
 from ingest.errors import CacheError, UsageError
 from ingest.files.durable import irreplaceable
-from ingest.querying import statements
+from ingest.querying import connection, statements
 from ingest.querying.asking import ask
 from ingest.querying.statements import check
 from ingest.settings import CacheSettings, Settings
@@ -211,3 +211,28 @@ def test_an_answer_does_not_replace_what_is_no_file(place, tmp_path):
 def test_an_answer_may_have_a_name_that_is_no_text(place, tmp_path):
     done = place.here("sql", "select 1 as n", "--parquet", os.fsdecode(os.fsencode(tmp_path / "out") + b"/\xff"))
     assert (done.code, [os.fsencode(one.name) for one in (tmp_path / "out").iterdir()]) == (0, [b"\xff"])
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_query_whose_file_a_command_removes_is_asked_again(place, monkeypatch, when):
+    """It failed with a message of DuckDB, or had rows that were no longer stored."""
+    asked = []
+
+    def pruned():
+        asked.append(1)
+        if len(asked) == 1:
+            assert place.here("prune", "--before", DAYS[2], "--yes").code == 0
+
+    def run(*given):
+        if when == "before":
+            pruned()
+        found = connection.run(*given)
+        if when == "after":
+            pruned()
+        return found
+
+    monkeypatch.setattr("ingest.querying.asking.run", run)
+    assert ask(place.settings(), "select count(distinct date) from stocks_day").item() == 2
+    assert len(asked) == 2
+    assert ask(place.settings(), "select count(*) from sessions").item() == 2
+    assert len(asked) == 3, "a query that reads no file is asked once"

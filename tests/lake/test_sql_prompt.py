@@ -53,6 +53,11 @@ def test_one_query_after_another_and_an_error_ends_none_but_its_own(prompt):
     assert sorted(told, key=shown.index) == told
 
 
+def test_a_character_that_is_none_ends_its_query_alone(prompt):
+    code, shown = prompt((NEXT, b"select '\xff';\n"), ("not text", "exit"))
+    assert (code, "Traceback" in shown) == (0, False), shown
+
+
 def test_ctrl_c_clears_the_line_and_exit_ends_the_prompt(prompt):
     code, shown = prompt((NEXT, "select foo\x03select 7 * 7 as n;"), ("49", "exit"))
     assert (code, "error" in shown) == (0, False), shown

@@ -21,9 +21,8 @@ from ingest.errors import IngestError, UsageError, printable
 from ingest.files import durable
 from ingest.files.leftovers import writing_in
 from ingest.hints import Option, call
-from ingest.querying.asking import Asking, asking, warn_of
+from ingest.querying.asking import Asking, answered, asking, warn_of
 from ingest.querying.connection import Answer
-from ingest.querying.statements import as_query
 from ingest.settings import Settings
 
 _AT_A_TERMINAL = 1000
@@ -73,7 +72,7 @@ def sql_command(query: str | None, how: Printing, config: Path | None) -> int:
     chosen = settings.load(config)
     if query is None and sys.stdin and sys.stdin.isatty():
         return _prompt(chosen, how)
-    answer = _answer(chosen, as_query(_typed() if query is None else query), how)
+    answer = _answer(chosen, _typed() if query is None else query, how)
     if place:
         return Deed(_write(answer.rows, place))
     _show(answer, how)
@@ -89,10 +88,12 @@ def _typed() -> str:
 
 
 def _answer(chosen: Settings, query: str, how: Printing) -> Answer:
-    with asking(chosen) as questions, warnings_told(how.json):
+    def begin(questions: Asking) -> None:
         _tell_of_parts(questions, query, chosen)
         warn_of(questions.mentioned(query))
-        return questions.answer(query, how.most)
+
+    with warnings_told(how.json):
+        return answered(chosen, query, begin, how.most)
 
 
 def _prompt(chosen: Settings, how: Printing) -> int:
