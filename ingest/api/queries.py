@@ -17,7 +17,8 @@ def sql(query: str, config: Path | str | None = None) -> "pl.DataFrame":
     There is a view for each dataset with stored sessions, such as stocks_day, with the columns of `scan` except for
     source, as traded, and the tables tickers, sessions, findings, corrections and actions. A query may read other files
     ('mine.csv', 'mine.parquet') and writes none. Views read the lake where it is up to date, else the parts,
-    which is slower. Needs the extra `sql`. Raises UsageError for a query that DuckDB does not take, and CacheError.
+    which is slower. Needs the extra `sql`. Raises UsageError for a query that DuckDB does not take, NotFound
+    for a view of a dataset of which nothing is stored, and CacheError.
     """
     from ingest.querying.asking import ask
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from ingest.errors import CacheError, IngestError, UsageError, warn
+from ingest.errors import CacheError, IngestError, NotFound, UsageError, warn
 from ingest.hints import Message, call
+from ingest.lake.partitions import view_name
 from ingest.market.patterns import some
-from ingest.querying.connection import Answer, connect, mentioned, run
+from ingest.querying.connection import Answer, connect, mentioned, run, without
 from ingest.querying.statements import as_query
 from ingest.querying.tables import Scans
 from ingest.querying.views import View, views
@@ -46,7 +47,7 @@ class Asking:
         try:
             found = waited(lambda: run(self.connection, query, most), self._end)
         except UsageError as error:
-            raise next(iter(self.scans.failed), self._about_a_file(error)) from error
+            raise next(iter(self.scans.failed), self._explained(error, query)) from error
         for notice in dict.fromkeys(self.told):
             warn(notice)
         return found
@@ -58,12 +59,18 @@ class Asking:
         except IngestError as error:
             return error
 
-    def _about_a_file(self, error: UsageError) -> IngestError:
-        """An error that a file of the lake is the reason of: it is damaged, though it looks as it should."""
+    def _explained(self, error: UsageError, query: str) -> IngestError:
+        """An error that a file of the lake is the reason of: it is damaged, though it looks as it should.
+
+        Or that a dataset is the reason of: nothing of it is stored.
+        """
         for view in self.views:
             if any(path in error.message for path in view.named_files):
                 hint = call("verify", "to write it again", (), dataset=view.dataset.short, repair=True)
                 return CacheError(f"a file of the lake cannot be read; {error.message}", hint)
+        for dataset in without(self.views, query) if "does not exist" in error.message else ():
+            hint = call("run", "to download some", (), dataset=dataset.short)
+            return NotFound(f"there is no {view_name(dataset)}: no session of {dataset.short} is stored", hint)
         return error
 
     def mentioned(self, query: str) -> list[View]:
@@ -94,7 +101,7 @@ def asking(settings: Settings) -> Iterator[Asking]:
 
 
 def ask(settings: Settings, query: str) -> pl.DataFrame:
-    """The answer to a query that only reads. Raises UsageError and CacheError, and warns as `warn_of` does."""
+    """The answer to a query that only reads; warns as `warn_of` does. Raises UsageError, NotFound and CacheError."""
     return answered(settings, query, lambda questions: warn_of(questions.mentioned(query))).rows
 
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ingest.errors import UsageError, warn
+from ingest.lake.partitions import view_name
+from ingest.market.catalogue import CATALOGUE
+from ingest.market.datasets import Dataset
 from ingest.querying.adjusted import SUFFIXES, Tell, adjusted_tables
 from ingest.querying.objects import register
 from ingest.querying.statements import check
@@ -88,10 +91,20 @@ def mentioned(chosen: Iterable[View], query: str) -> list[View]:
     return [one for one in chosen if _names(one) & words]
 
 
+def without(chosen: Iterable[View], query: str) -> list[Dataset]:
+    """The datasets that a query names and that have no view, since nothing of them is stored."""
+    words, there = _words(query), {one.name for one in chosen}
+    return [one for one in CATALOGUE.values() if view_name(one) not in there and _ends(view_name(one)) & words]
+
+
+def _ends(name: str) -> frozenset[str]:
+    return frozenset(f"{name}{end}" for end in ("", *SUFFIXES.values()))
+
+
 def _names(view: View) -> frozenset[str]:
     """The names of what has a view's rows."""
-    ends = ("", *(SUFFIXES.values() if view.dataset.splits else ()))
-    return frozenset([*(f"{view.name}{end}" for end in ends), *([] if view.dataset.kind.timed else ["tickers"])])
+    named = _ends(view.name) if view.dataset.splits else {view.name}
+    return frozenset([*named, view.parts_name, *([] if view.dataset.kind.timed else ["tickers"])])
 
 
 @dataclass(frozen=True, slots=True)

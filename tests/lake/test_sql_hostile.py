@@ -14,7 +14,7 @@ from lake_kit import DAYS
 from pipeline_kit import Place, window
 
 from ingest.cli.report.file import page_place
-from ingest.errors import CacheError, UsageError
+from ingest.errors import CacheError, IngestWarning, NotFound, UsageError
 from ingest.files.durable import irreplaceable
 from ingest.querying import connection, statements
 from ingest.querying.asking import ask
@@ -236,3 +236,20 @@ def test_a_query_whose_file_a_command_removes_is_asked_again(place, monkeypatch,
     assert len(asked) == 2
     assert ask(place.settings(), "select count(*) from sessions").item() == 2
     assert len(asked) == 3, "a query that reads no file is asked once"
+
+
+@pytest.mark.parametrize("view", ["options_day", "stocks_day_splits", "crypto_minute"])
+def test_a_view_of_what_is_not_stored_says_how_to_store_it(settings, view):
+    short = "-".join(view.split("_")[:2])
+    with pytest.raises(NotFound, match=f"no session of {short} is stored") as raised:
+        ask(settings, f"from {view}")
+    assert f'ingest.run(dataset="{short}")' in str(raised.value) or short == "stocks-day"
+    with pytest.raises(UsageError, match="syntax error"):
+        ask(settings, f"from from {view}")
+
+
+def test_the_table_of_parts_warns_of_sessions_without_all_tickers_too(server, tmp_path):
+    place = Place(tmp_path / "partial", server.endpoint_url)
+    place.run(*window(DAYS), save_others=False)
+    with pytest.warns(IngestWarning, match="only the tickers tracked at the time"):
+        ask(place.settings(), "from stocks_day_parts")
