@@ -70,12 +70,12 @@ sys.stderr.write(" ".join(sorted({name.partition(".")[0] for name in sys.modules
 LONG = pytest.mark.long
 
 
-def sampled(cases, every=3):
+def sampled(cases, every=4):
     """All cases of a parametrized test: by default one in `every` runs, the others with `-m long`."""
     return [case if at % every == 0 else pytest.param(case, marks=pytest.mark.long) for at, case in enumerate(cases)]
 
 
-def sampled_by_name(cases, every=2):
+def sampled_by_name(cases, every=3):
     """Like `sampled`, for cases with names, each a tuple of values or one value."""
     return [
         pytest.param(*(case if isinstance(case, tuple) else (case,)), id=name, marks=LONG if at % every else ())
