@@ -157,7 +157,9 @@ def test_an_edited_file_of_the_lake_is_an_edited_data_file_and_both_are_mended(p
 
 
 @pytest.mark.parametrize("how", [shutil.copytree, shutil.move])
-def test_a_cache_that_is_moved_or_copied_has_a_table_of_its_own(how, place, tmp_path):
+def test_a_cache_that_is_moved_or_copied_has_a_table_of_its_own(how, place, server, tmp_path):
+    corrected(server)
+    place.run(*window(DAYS))
     before = in_lake(place)
     new = replace(place, root=tmp_path / "other place %41é" / "cache")
     new.root.parent.mkdir()
@@ -169,7 +171,7 @@ def test_a_cache_that_is_moved_or_copied_has_a_table_of_its_own(how, place, tmp_
     check(new)
     if how is shutil.copytree:
         assert_frame_equal(read(table_of(place), place), before)
-        assert snapshots(place) == 1
+        assert snapshots(place) == 2
 
 
 def test_a_folder_that_no_url_can_name_is_refused(server, tmp_path):
@@ -258,6 +260,10 @@ def test_another_catalog_by_its_own_configuration(server, tmp_path, monkeypatch)
     assert len(table.metadata.snapshots) == 2
     assert_frame_equal(read(table, place), in_lake(place))
     assert written(place.run(*window(DAYS))) == []
+    next(tmp_path.joinpath("warehouse").rglob("*.parquet")).unlink()
+    assert written(place.run(*window(DAYS))) == []
+    assert place.here("lake", "build").code == 0
+    assert_frame_equal(read(table, place), in_lake(place))
 
 
 def test_an_outdated_file_keeps_its_rows_in_the_table(place, server):

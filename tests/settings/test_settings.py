@@ -117,7 +117,7 @@ class TestPriorities:
         values |= {"ping_url": "https://h/x", "on_failure": "mail me", "apprise": '["json://h"]', "when": "always"}
         values |= {"log_file": "/l", "metrics_file": "/m", "max_log_bytes": "1 MB", "path": "/r"}
         values |= {"archive": "s3://bucket/p", "tiers": "archive", "endpoint": "http://store:9000"}
-        values |= {"place": "parts"}
+        values |= {"place": "parts", "iceberg": "true", "catalog": "mine"}
         values |= {"kind": "dask", "address": "tls://scheduler:8786"}
         texts = {"bucket", "profile", "region", "root", "tracked_dir", "archive_dir"}
         for section, names in SECTIONS.items():

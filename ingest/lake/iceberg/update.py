@@ -117,7 +117,7 @@ class _Update:
         table = opened.table or make_table(opened, self.folder, dataset)
         check_columns(table, dataset)
         known = self.cache.manifest.lake.all()
-        files = DataFiles(table, self.folder, dataset, partial(_stored, lake_of(self.cache), known))
+        files = DataFiles(table, self.folder, dataset, partial(_stored, lake_of(self.cache), known), self.look)
         with translated(f"read the table {self.folder.table}"):
             change = _Change.of(files, held(table), self.goal)
         before = len(list(files.found()))
@@ -128,7 +128,7 @@ class _Update:
             if not self._committed(table, urls, change, sessions):
                 return None
             done = _described(done, table, change, sessions)
-        self._tidy(table, files, before == self.noted.files)
+        self._tidy(table, files, opened.table is not None and not opened.why and before == self.noted.files)
         return done
 
     def _sessions(self, change: _Change, is_new: bool) -> list[date]:
