@@ -32,7 +32,7 @@ class Noted:
     def read(cls, folder: TableFolder) -> Self:
         """That of a folder; an empty one if there is none, or if it cannot be read."""
         try:
-            found = json.loads(folder.noted.read_text("utf-8"))
+            found = json.loads(opening.read(folder.noted))
             numbers = int(found["size"]), int(found["files"])
             return cls(str(found["contents"]), str(found["metadata"]), *numbers, {**found["sessions"]})
         except (OSError, ValueError, LookupError, TypeError):

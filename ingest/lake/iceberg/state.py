@@ -1,6 +1,5 @@
 """What a table has, for people and for `verify`, read without a lock and without a write; and how it goes."""
 
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -176,10 +175,12 @@ def drop_table(cache: Cache, lake: Lake) -> bool:
     was_there = lake.iceberg and _purged(folder, lake)
     durable.remove(folder.noted)
     _unregister(folder)
-    with durable.translated("remove", folder.path):
-        if opening.is_folder(folder.path):
-            shutil.rmtree(folder.path)
-            was_there = True
+    was_there |= opening.is_folder(folder.path)
+    for inside in (folder.path / "data", folder.path / "metadata"):
+        for name in opening.names(inside):
+            durable.remove(inside / name)
+        durable.remove_empty(inside)
+    durable.remove_empty(folder.path)
     if opening.names(folder.root) == [folder.catalog.name]:
         durable.remove(folder.catalog)
     durable.remove_empty(folder.root)

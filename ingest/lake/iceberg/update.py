@@ -205,7 +205,8 @@ class _Update:
         log = [one.metadata_file for one in table.metadata.metadata_log]
         known = {self.folder.local(url) for url in (*needed.metadata, *log, table.metadata_location)}
         limit = time.time() - _ABANDONED.total_seconds()
-        for path in (self.folder.path / "metadata").iterdir():
+        folder = self.folder.path / "metadata"
+        for path in (folder / name for name in opening.names(folder)):
             if path not in known and path.stat().st_mtime < limit:
                 durable.remove(path)
 
