@@ -18,6 +18,8 @@ from ingest.lake.folder import LakePlace
 from ingest.lake.partitions import Partition, Standing
 
 _THREADS = 2
+"""Files of months that are written at once. Larger ones are written one by one: that takes little more time, since
+polars has one thread in a run, and a run that has just split large files holds memory, too."""
 
 
 def bring_lake_up_to_date(cache: Cache) -> LakeWritten | None:
@@ -41,7 +43,7 @@ def bring_lake_up_to_date(cache: Cache) -> LakeWritten | None:
 
 
 def _written(cache: Cache, folder: LakePlace, due: Sequence[Partition]) -> int:
-    """Write the files that are due, two at once; returns their rows. Raises a CacheError once all were tried."""
+    """Write the files that are due, some at once; returns their rows. Raises a CacheError once all were tried."""
     from ingest.lake.writing import write  # polars, which a run with nothing to do does not import
 
     def attempt(partition: Partition, sessions: Sequence[PartsOf]) -> LakeFile | CacheError:
@@ -56,7 +58,7 @@ def _written(cache: Cache, folder: LakePlace, due: Sequence[Partition]) -> int:
     rows, failed = 0, list[CacheError]()
     # The manifest is asked by this thread alone.
     tasks = ((partition, list(cache.manifest.sessions.parts(partition.sessions))) for partition in due)
-    for done in read_ahead(lambda task: attempt(*task), tasks, _THREADS):
+    for done in read_ahead(lambda task: attempt(*task), tasks, _THREADS if cache.dataset.by_month else 1):
         if isinstance(done, CacheError):
             failed.append(done)
         else:
