@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ingest.errors import CacheError, IngestError, NotFound, UsageError, warn
-from ingest.hints import Message, call
+from ingest.hints import Message, Value, call
 from ingest.lake.partitions import view_name
 from ingest.market.patterns import some
 from ingest.querying.connection import Answer, connect, mentioned, run, without
@@ -128,8 +128,8 @@ def answered(
 def warn_of(chosen: Iterable[View]) -> None:
     """Warn of sessions of which some tickers were not stored."""
     for words, view in _partial(chosen):
-        hint = call("run", "to download the rest", (), dataset=view.dataset.short, save_others=True)
-        warn(words, hint)
+        span: dict[str, Value] = {"start": view.partial[0], "end": view.partial[-1], "save_others": True}
+        warn(words, call("run", "to download the rest", (), dataset=view.dataset.short, **span))
 
 
 def _partial(chosen: Iterable[View]) -> Iterator[tuple[str, View]]:

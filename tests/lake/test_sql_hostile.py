@@ -251,5 +251,8 @@ def test_a_view_of_what_is_not_stored_says_how_to_store_it(settings, view):
 def test_the_table_of_parts_warns_of_sessions_without_all_tickers_too(server, tmp_path):
     place = Place(tmp_path / "partial", server.endpoint_url)
     place.run(*window(DAYS), save_others=False)
-    with pytest.warns(IngestWarning, match="only the tickers tracked at the time"):
+    with pytest.warns(IngestWarning, match="only the tickers tracked at the time") as warned:
         ask(place.settings(), "from stocks_day_parts")
+    ((hint,),) = [one.message.hints for one in warned]
+    window_of = {"start": DAYS[0], "end": DAYS[-1]}
+    assert window_of.items() <= dict(hint.arguments).items(), "it may be longer ago than that of the settings"
