@@ -182,6 +182,13 @@ class LakeFolder:
                     names = (name, *(one.removeprefix("session=") for one in sessions))
                     yield from (one for one in names if _NAME.fullmatch(one) and opening.is_there(self.file(one)))
 
+    def strangers(self) -> list[str]:
+        """Files below the folder that other programs take for some of the lake, as `described`. Raises CacheError."""
+        known = {self.file(name) for name in self.found()}
+        with durable.translated("look into", self.path):
+            found = sorted(set(_parquet_in(self.path)) - known)
+        return [one.relative_to(self.path.parent.parent).as_posix() for one in found]
+
     def is_trusted(self, known: LakeFile) -> bool:
         """See `LakePlace`: by its size and time."""
         path = self.file(known.partition)
@@ -208,3 +215,12 @@ class LakeFolder:
         """See `LakePlace`: those of the lake, if nothing is in them."""
         for folder in (self.path, self._staging, self.path.parent):
             durable.remove_empty(folder)
+
+
+def _parquet_in(folder: Path) -> Iterator[Path]:
+    """All that is named like a file of Parquet in a folder and in those below it. Raises OSError."""
+    for name in opening.names(folder):
+        if name.endswith(".parquet"):
+            yield folder / name
+        elif opening.is_folder(folder / name):
+            yield from _parquet_in(folder / name)

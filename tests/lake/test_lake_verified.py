@@ -1,5 +1,6 @@
 """`verify` compares the lake with the manifest and the parts, and `--repair` writes again what is not right."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -72,3 +73,17 @@ def test_an_outdated_file_is_a_note(place, server):
     found = verify(place.settings(), deep=True)
     assert found.problems == ()
     assert any("1 files of the lake" in note or "1 file of the lake" in note for note in found.notes)
+
+
+def test_a_file_that_other_programs_would_read_twice_is_named(place):
+    """A copy that a tool for synchronisation or a person left: our own functions do not read it."""
+    copy, month = file(place).with_name("part-0 (copy).parquet"), file(place).parent.with_name("month=02")
+    shutil.copy(file(place), copy)
+    shutil.copytree(file(place).parent, month)
+    names = ["month=02/part-0 (copy).parquet", "month=02/part-0.parquet", "month=2/part-0 (copy).parquet"]
+    found = verify(place.settings())
+    assert [(one.kind, one.what) for one in found.problems] == [
+        ("orphan", f"lake/stocks-day/year=2025/{name}") for name in names
+    ]
+    assert place.here("verify").code == 0
+    assert copy.is_file(), "only its owner knows what it is"

@@ -15,6 +15,7 @@ from ingest.maintenance.verify.problems import Kind, Problem
 from ingest.settings.sections.lake import Lake
 
 AFRESH = "a repair writes it again from the parts"
+STRANGE = "it is no file of ingest, and other programs that read the lake count its rows, too: move it away"
 PUT_BACK = "a repair puts it back, or drops the snapshots that need it"
 
 
@@ -48,6 +49,8 @@ def _check_local(standing: Standing, folder: LakeFolder) -> Iterator[Problem]:
             continue
         if sha256 != standing.files[partition.name].sha256:
             yield _problem("damaged", standing, partition, "it has been changed since it was written")
+    for name in folder.strangers():
+        yield Problem("orphan", "lake", name, STRANGE)
 
 
 def compare_rows(cache: Cache, standing: Standing) -> Iterator[Problem]:
