@@ -126,7 +126,7 @@ def scan(
     Collecting it returns them sorted by date, ticker and time. Sessions without a file are left out;
     `sources=("massive", "yahoo")` adds the few tickers that are stored for them from Yahoo. Filters on date, ticker
     and underlying limit what is read; filters on time do not. Collecting raises CacheError, and warns about sessions
-    stored without wanted tickers ([archive] save_others), unless both sources are named.
+    stored without wanted tickers ([archive] save_others), unless both sources are named, and if none is stored.
     """
     from ingest.reading import history as stored
 

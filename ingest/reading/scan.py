@@ -35,7 +35,8 @@ def lazy_rows(what: Scanned) -> pl.LazyFrame:
     """Raw rows of all tickers as `rows.rows_schema`, read when collected.
 
     Only sessions that pass a filter on `date` are read, and of these, if a filter names tickers or underlyings (`==`,
-    `is_in`), only the gzip members that may contain them. Warns about sessions that were stored without wanted tickers.
+    `is_in`), only the gzip members that may contain them. Warns about sessions that were stored without wanted tickers,
+    and if no session of the window is stored.
     """
 
     def source(
@@ -73,7 +74,11 @@ def _first(count: int, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]
 
 def _frames(what: Scanned, wish: "Pushdown", batch: int, columns: frozenset[str] | None) -> Iterator[pl.DataFrame]:
     with Cache.read(what.settings, what.dataset) as cache:
-        days = wish.passing([day for day in rows.sessions(cache, what.sources) if what.start <= day <= what.end])
+        held = rows.sessions(cache, what.sources)
+        inside = [day for day in held if what.start <= day <= what.end]
+        if not inside:
+            warn_of_none(what.settings, what.dataset, f" from {what.start} to {what.end}" if held else "")
+        days = wish.passing(inside)
         for now in _batches(cache, days, batch, wish):
             if what.sources != rows.SOURCES:  # both sources: the caller asked for whatever is stored
                 warn_of_partial(cache, now, wish.names, what.settings.run.datasets)
@@ -93,6 +98,12 @@ def _batches(cache: Cache, days: Sequence[date], batch: int, wish: "Pushdown") -
     size = batch if wish.tickers is not None else max(1, batch // cache.dataset.kind.rows_a_day)
     size = size * _IN_LAKE if in_lake else size
     yield from (days[at : at + size] for at in range(0, len(days), size))
+
+
+def warn_of_none(settings: Settings, dataset: Dataset, window: str = "") -> None:
+    """Warn that no session is stored, or none of a window that is told in words."""
+    hint = call("run", "to download some", settings.run.datasets, dataset=dataset.short)
+    warn(f"no session of {dataset.short}{window} is stored", hint)
 
 
 def warn_of_partial(

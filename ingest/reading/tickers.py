@@ -8,14 +8,14 @@ from datetime import date
 import polars as pl
 
 from ingest.cache.cache import Cache
-from ingest.errors import NotFound, UsageError, WrongArgument, warn
+from ingest.errors import NotFound, UsageError, WrongArgument
 from ingest.hints import Option, call
 from ingest.lake.tickers import most_traded, traded
 from ingest.market.catalogue import days_of
 from ingest.market.datasets import Dataset
 from ingest.reading.adjusting.freshness import calendar_of
 from ingest.reading.history import why_never
-from ingest.reading.scan import warn_of_partial
+from ingest.reading.scan import warn_of_none, warn_of_partial
 from ingest.settings import Settings
 
 
@@ -46,8 +46,7 @@ def tickers(settings: Settings, dataset: Dataset, query: TickersQuery) -> pl.Dat
         found = traded(cache, days)
         followed = [row.ticker for row in cache.manifest.csvs.active()]
     if not held:
-        hint = call("run", "to download some", settings.run.datasets, dataset=dataset.short)
-        warn(f"no session of {dataset.short} is stored", hint)
+        warn_of_none(settings, dataset)
     return _passing(found, query).with_columns(tracked=pl.col("ticker").is_in(followed))
 
 

@@ -323,8 +323,15 @@ def test_an_empty_cache_has_no_rows(tmp_path):
     config.write_text(f'[cache]\nroot = "{tmp_path}/none"\n')
     with pytest.warns(IngestWarning, match='no data for stocks-day. Call ingest.run.dataset="stocks-day".'):
         assert ingest.history("AAPL", config=config).is_empty()
-    assert ingest.scan(date(2025, 1, 1), config=config).collect().is_empty()
+    with pytest.warns(IngestWarning, match='no session of stocks-day is stored. Call ingest.run.dataset="stocks-day".'):
+        assert ingest.scan(date(2025, 1, 1), config=config).collect().is_empty()
     assert not (tmp_path / "none").exists()
+
+
+def test_a_window_without_a_stored_session_is_said_to_be_empty(here):
+    with pytest.warns(IngestWarning, match="no session of stocks-day from 2004-01-01 to 2004-12-31 is stored"):
+        assert ingest.scan("2004-01-01", "2004-12-31", config=here.settings).collect().is_empty()
+    assert ingest.scan(config=here.settings).filter(pl.col("date") < date(2004, 1, 1)).collect().is_empty()
 
 
 def test_a_run_tracks_the_one_ticker_that_is_named_and_not_its_letters(here):
