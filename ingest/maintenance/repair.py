@@ -191,6 +191,7 @@ class _Mending:
         """Remove damaged data files: what is missing is put back, or the snapshots that need it go."""
         for flaw in flaws(self._cache, self._settings.lake):
             if flaw.file is not None:
+                self._clear(flaw.file)
                 durable.remove(flaw.file)
             self._say(f"{flaw.name} is put back, or the snapshots that need it are dropped")
 

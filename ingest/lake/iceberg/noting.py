@@ -19,7 +19,7 @@ class Noted:
     """The table when it was up to date: the `contents` of its goal, and the URL of its `metadata`.
 
     That file had `size` bytes, `files` data files were beside it, and `sessions` says what each session was made of
-    (None: not known).
+    (None: not known). `lists` are the other files of metadata that its newest snapshot needs, with sizes in bytes.
     """
 
     contents: str = ""
@@ -27,6 +27,7 @@ class Noted:
     size: int = -1
     files: int = -1
     sessions: Mapping[str, str] | None = None
+    lists: Mapping[str, int] | None = None
 
     @classmethod
     def read(cls, folder: TableFolder) -> Self:
@@ -34,7 +35,8 @@ class Noted:
         try:
             found = json.loads(opening.read(folder.noted))
             numbers = int(found["size"]), int(found["files"])
-            return cls(str(found["contents"]), str(found["metadata"]), *numbers, {**found["sessions"]})
+            told = str(found["contents"]), str(found["metadata"])
+            return cls(*told, *numbers, {**found["sessions"]}, {**found["lists"]})
         except (OSError, ValueError, LookupError, TypeError):
             return cls()
 
@@ -60,7 +62,11 @@ class Noted:
         if not self.metadata.startswith(f"{folder.location}/") or registered(folder, catalog) != self.metadata:
             return False
         metadata = folder.local(self.metadata)
-        return metadata is not None and _has_size(metadata, self.size) and _has_files(folder, goal)
+        if metadata is None or not _has_size(metadata, self.size):
+            return False
+        return all(
+            _has_size(metadata.with_name(name), size) for name, size in (self.lists or {}).items()
+        ) and _has_files(folder, goal)
 
 
 def _has_size(file: Path, size: int) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pyiceberg.manifest import ManifestContent, ManifestFile
 from pyiceberg.table import TableProperties
 from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate, UpdatesAndRequirements
 from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
 from pyiceberg.utils.properties import property_as_int
 
@@ -28,6 +29,22 @@ class _Replaced(_OverwriteFiles):
             for one in super()._existing_manifests()
             if one.content == ManifestContent.DATA and (one.has_added_files() or one.has_existing_files())
         ]
+
+    def _commit(self) -> UpdatesAndRequirements:
+        """Date the snapshot later than what the table has, whatever the clock says.
+
+        Engines in Java refuse to read a table whose times go back, and what was known at a time would be ambiguous.
+        """
+        updates, requirements = super()._commit()
+        return tuple(map(self._dated, updates)), requirements
+
+    def _dated(self, update: TableUpdate) -> TableUpdate:
+        if not isinstance(update, AddSnapshotUpdate):
+            return update
+        table = self._transaction.table_metadata
+        newest = max(table.last_updated_ms, *(one.timestamp_ms for one in table.snapshots), 0)
+        made = max(update.snapshot.timestamp_ms, newest + 1)
+        return AddSnapshotUpdate(snapshot=update.snapshot.model_copy(update={"timestamp_ms": made}))
 
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
         """Merge small lists of files."""

@@ -1,5 +1,6 @@
 """What is in the snapshots of a table, how one is made, and how old ones go."""
 
+import errno
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from pyiceberg.manifest import DataFile, DataFileContent, ManifestFile
 from ingest.lake.iceberg.replacing import replacing
 
 if TYPE_CHECKING:
+    from pyiceberg.io import FileIO
+    from pyiceberg.manifest import ManifestEntry
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
 
@@ -34,7 +37,36 @@ def held(table: "Table") -> Held:
 
 def _live(table: "Table", manifests: Iterable[ManifestFile]) -> list[DataFile]:
     """The files that manifests have, except those that they call deleted."""
-    return [entry.data_file for one in manifests for entry in one.fetch_manifest_entry(table.io, discard_deleted=True)]
+    return [entry.data_file for one in manifests for entry in _entries(one, table.io)]
+
+
+def _entries(manifest: ManifestFile, io: "FileIO") -> "list[ManifestEntry]":
+    """What a manifest has. Its size is compared first: of one that was cut pyiceberg reads bytes beyond the end."""
+    if len(io.new_input(manifest.manifest_path)) != manifest.manifest_length:
+        raise ValueError(f"{manifest.manifest_path} has been changed since it was written")
+    return manifest.fetch_manifest_entry(io, discard_deleted=True)
+
+
+def is_listed(snapshot: "Snapshot", io: "FileIO") -> bool:
+    """Whether the lists of a snapshot's data files are whole. Raises what says nothing of them: see `is_damage`."""
+    try:
+        for one in snapshot.manifests(io):
+            _entries(one, io)
+    except Exception as error:  # whatever a file may be in place of a list
+        if is_damage(error):
+            return False
+        raise
+    return True
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error while a file was read says that the file is gone or damaged.
+
+    Of one that may be read another time, such as without permission or with too many open files, nothing is known.
+    """
+    if isinstance(error, OSError):
+        return error.errno in (None, errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
+    return not isinstance(error, MemoryError)
 
 
 def commit(table: "Table", added: Sequence[str], removed: Iterable[DataFile], properties: Mapping[str, str]) -> None:
@@ -56,7 +88,7 @@ class References:
 
     @classmethod
     def of(cls, table: "Table", snapshots: Iterable["Snapshot"]) -> "References":
-        """What these snapshots of a table need."""
+        """What these snapshots of a table need. Raises what pyiceberg raises, if one cannot be read."""
         lists = {one.manifest_list: one.manifests(table.io) for one in snapshots}
         manifests = {one.manifest_path: one for some in lists.values() for one in some}
         data = {one.file_path: one.file_size_in_bytes for one in _live(table, manifests.values())}
@@ -72,7 +104,7 @@ def expirable(table: "Table", keep: timedelta) -> "list[Snapshot]":
 
 def expire(table: "Table", old: "Sequence[Snapshot]") -> None:
     """Remove snapshots from a table, and then the files that no other one needs. Raises what pyiceberg raises."""
-    before = References.of(table, old)
+    before = References.of(table, [one for one in old if is_listed(one, table.io)])
     table.maintenance.expire_snapshots().by_ids([one.snapshot_id for one in old]).commit()
     table.refresh()
     after = References.of(table, table.metadata.snapshots)

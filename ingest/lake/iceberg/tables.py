@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,11 @@ from ingest.settings.sections.lake import Lake
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
+    from pyiceberg.io import FileIO
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
 
 _PROPERTIES = {
     "format-version": "2",  # of which pyiceberg writes the newest that every engine reads
@@ -27,6 +29,7 @@ _PROPERTIES = {
     "commit.manifest.min-count-to-merge": "20",
 }
 
+_UNLISTED = "the lists of its data files cannot be read"
 _MOVED = "the cache was moved or copied, and the paths in the table lead elsewhere"
 
 
@@ -63,11 +66,11 @@ def open_table(folder: TableFolder, dataset: Dataset, lake: Lake) -> Opened:
     require()
     with translated(f"open the catalog {lake.catalog}"):
         catalog, is_ours = _catalog(folder, lake)
-    if is_ours:
-        return _beside_the_lake(catalog, folder)
     from pyiceberg.exceptions import NoSuchTableError
 
     with translated(f"read the table {folder.table} of the catalog {lake.catalog}"):
+        if is_ours:
+            return _beside_the_lake(catalog, folder)
         try:
             table = catalog.load_table(folder.table)
         except NoSuchTableError:
@@ -98,34 +101,50 @@ def configured(name: str) -> "Catalog | None":
 
 
 def _put_damaged_aside(folder: TableFolder) -> None:
-    """Move a database that is none out of the way; its tables are registered again."""
-    if not opening.is_there(folder.catalog):
-        return
+    """Move a database that is none, or that is damaged, out of the way; its tables are registered again."""
+    if opening.is_there(folder.catalog) and not _is_database(folder):
+        durable.move(folder.catalog, folder.catalog.with_name("catalog.damaged.db"))
+
+
+def _is_database(folder: TableFolder) -> bool:
     try:
-        with sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=ro", uri=True) as db:
-            db.execute("SELECT name FROM sqlite_master").fetchall()
-        db.close()
+        with closing(sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            return bool(db.execute("PRAGMA quick_check").fetchall() == [("ok",)])
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise
-        durable.move(folder.catalog, folder.catalog.with_name("catalog.damaged.db"))
+        return False
 
 
 def _beside_the_lake(catalog: "Catalog", folder: TableFolder) -> Opened:
     from pyiceberg.exceptions import NoSuchTableError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from ingest.lake.iceberg.snapshots import is_damage
 
     try:
         table = catalog.load_table(folder.table)
     except NoSuchTableError:
         return Opened(catalog, True, _registered_again(catalog, folder))
     except Exception as error:  # whatever a file may be in place of a table's metadata
+        if isinstance(error, SQLAlchemyError) or not is_damage(error):
+            raise
         if not str(registered(folder, catalog.name)).startswith(f"{folder.location}/"):
             return Opened(catalog, True, None, _MOVED)
         why = f"its metadata cannot be read: {str(error).partition(chr(10))[0]}"
         return Opened(catalog, True, _registered_again(catalog, folder, is_known=True), why)
-    if table.metadata.location == folder.location:
+    if table.metadata.location != folder.location:
+        return Opened(catalog, True, None, _MOVED)
+    if _is_current_listed(table.metadata, table.io):
         return Opened(catalog, True, table)
-    return Opened(catalog, True, None, _MOVED)
+    return Opened(catalog, True, _registered_again(catalog, folder, is_known=True), _UNLISTED)
+
+
+def _is_current_listed(metadata: "TableMetadata", io: "FileIO") -> bool:
+    from ingest.lake.iceberg.snapshots import is_listed
+
+    current = metadata.current_snapshot()
+    return current is None or is_listed(current, io)
 
 
 def _registered_again(catalog: "Catalog", folder: TableFolder, is_known: bool = False) -> "Table | None":
@@ -146,14 +165,19 @@ def _is_whole(catalog: "Catalog", location: str, folder: TableFolder) -> bool:
     from pyiceberg.io import load_file_io
     from pyiceberg.serializers import FromInputFile
 
+    from ingest.lake.iceberg.snapshots import is_damage
+
     try:
         io = load_file_io(catalog.properties, location)
         metadata = FromInputFile.table_metadata(io.new_input(location))
         for snapshot in metadata.snapshots:
             snapshot.manifests(io)
-    except Exception:  # whatever is not whole
-        return False
-    return bool(metadata.location == folder.location)
+        is_current = _is_current_listed(metadata, io)
+    except Exception as error:
+        if is_damage(error):
+            return False
+        raise
+    return is_current and bool(metadata.location == folder.location)
 
 
 def make_table(opened: Opened, folder: TableFolder, dataset: Dataset) -> "Table":

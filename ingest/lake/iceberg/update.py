@@ -163,7 +163,8 @@ class _Update:
 
         with translated(f"remove old snapshots of the table {self.folder.table}"):
             old = expirable(table, timedelta(days=self.lake.keep_snapshots_days))
-            old += self._unreadable(table, files) if self.look else []
+            if self.look or old or not is_clean:
+                old += self._unreadable(table, files)
             if old:
                 expire(table, old)
         if not is_clean or old:
@@ -175,14 +176,25 @@ class _Update:
             opening.size(metadata) if metadata else -1,
             len(list(files.found())),
             self.noted.sessions_after(self.goal),
+            self._lists(table),
         ).write(self.folder)
 
+    def _lists(self, table: "Table") -> dict[str, int]:
+        """The files beside the lake in which the newest snapshot says what it has: their names and sizes in bytes."""
+        if (current := table.current_snapshot()) is None:
+            return {}
+        urls = (current.manifest_list, *(one.manifest_path for one in current.manifests(table.io)))
+        files = [file for url in urls if (file := self.folder.local(url))]
+        return {file.name: opening.size(file) for file in files}
+
     def _unreadable(self, table: "Table", files: "DataFiles") -> "list[Snapshot]":
-        """Earlier snapshots that lack a file, beside the lake: nothing can bring it back."""
-        from ingest.lake.iceberg.snapshots import References, expirable
+        """Earlier snapshots that lack a list or, with `look`, a file, beside the lake: nothing can bring it back."""
+        from ingest.lake.iceberg.snapshots import References, expirable, is_listed
 
         def is_readable(one: "Snapshot") -> bool:
-            data = References.of(table, [one]).data
+            if not is_listed(one, table.io):
+                return False
+            data = References.of(table, [one]).data if self.look else {}
             return all(files.is_there(url, size) for url, size in data.items() if self.folder.local(url))
 
         limit = timedelta(days=self.lake.keep_snapshots_days)
