@@ -1,5 +1,6 @@
 """A table of Iceberg whose lists of files are gone or damaged is mended, and its snapshots never go back in time."""
 
+import shutil
 import time
 
 import pytest
@@ -115,3 +116,21 @@ def test_a_clock_that_is_set_back_dates_no_snapshot_before_an_earlier_one(place,
     assert [one.timestamp_ms for one in table.history()] == made
     assert table.metadata.last_updated_ms == made[-1]
     check(place)
+
+
+def test_a_cache_behind_a_link_is_not_taken_for_a_moved_one(place, tmp_path):
+    (tmp_path / "link").symlink_to(place.root)
+    linked = Place(tmp_path / "link", place.endpoint_url, lake=True, iceberg=True)
+    for one in (linked, place):
+        one.run(*window(DAYS))
+        check(one)
+        assert snapshots(one) == 2
+        assert one.here("lake", "snapshots").out.startswith("stocks-day: 2 snapshots")
+
+
+def test_snapshots_are_not_dropped_without_a_word(place):
+    shutil.rmtree(place.root / "lake" / "stocks-day")
+    told = place.here("lake", "drop")
+    assert told.code == 2
+    assert "Nothing was removed" in told.err
+    assert snapshots(place) == 2

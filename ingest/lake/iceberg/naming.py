@@ -173,8 +173,11 @@ class TableFolder:
 
     @property
     def location(self) -> str:
-        """The URL of the folder, as it is in the table. Raises CacheError if no URL can name it."""
-        path = self.path.absolute().as_posix()
+        """The URL of the folder, as it is in the table. Raises CacheError if no URL can name it.
+
+        A cache that is reached by way of a link is the same one: what is taken for a move costs earlier snapshots.
+        """
+        path = self.path.resolve().as_posix()
         if any(sign in path for sign in "#?"):
             raise CacheError(f"a table of Iceberg cannot be in a folder whose name has # or ?: {path}")
         return f"file://{path}" if path.startswith("/") else f"file:///{path}"

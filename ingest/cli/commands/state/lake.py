@@ -115,8 +115,10 @@ def drop_command(datasets: Sequence[str], config: Path | None, yes: bool, as_jso
     kinds = asked_or_held(datasets, chosen)
     states = [lake_state(chosen, dataset) for dataset in kinds]
     files = sum(one.files for one in states)
+    snapshots = sum(one.snapshots for one in states)  # which nothing can make again
     total = f"{counted(files, 'file')}, {size(sum(one.bytes for one in states))}"
-    if files and not (yes or agreed(f"Remove {total}?")):
+    total += f", and {counted(snapshots, 'snapshot')}" if snapshots else ""
+    if (files or snapshots) and not (yes or agreed(f"Remove {total}?")):
         raise UsageError("Nothing was removed", Option("yes", True, "to remove it"))
     removed = [(dataset, drop_lake(chosen, dataset)) for dataset in kinds]
     if as_json:
