@@ -112,5 +112,5 @@ def _expression(patterns: Iterable[str]) -> re.Pattern[str] | None:
 
 def some(tickers: Sequence[str], most: int = 5) -> str:
     """Tickers in words: the first ones by name, and how many more there are."""
-    more = f" and {len(tickers) - most} more" if len(tickers) > most else ""
+    more = f" and {len(tickers) - most:,} more" if len(tickers) > most else ""
     return f"{', '.join(map(written, tickers[:most]))}{more}"

@@ -16,6 +16,7 @@ from ingest.lake.partitions import view_name
 from ingest.market.catalogue import CATALOGUE
 from ingest.market.datasets import Dataset
 from ingest.querying.adjusted import SUFFIXES, Tell, adjusted_tables
+from ingest.querying.advice import advice
 from ingest.querying.objects import register
 from ingest.querying.statements import check
 from ingest.querying.tables import of_manifest
@@ -30,9 +31,6 @@ MISSING = "SQL needs DuckDB: pip install 'ingest[sql]'"
 
 _QUIET = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 """No query downloads anything."""
-
-_BARE_RIGHT = re.compile(r"(?<![\"'\w.])right\b(?![\"']|\s*\(|\s+(outer\s+)?join\b)", re.IGNORECASE)
-"""The column of options, as it cannot be named in SQL."""
 
 _FOREIGN = re.compile(r"\b(INTERVAL|BIGNUM|BIT|UNION|UHUGEINT|VARIANT|TIME WITH TIME ZONE)\b")
 """Types that polars does not have, or takes for others: it reads large UHUGEINT as negative, and loses offsets."""
@@ -129,13 +127,7 @@ def run(connection: "duckdb.DuckDBPyConnection", query: str, most: int | None = 
     except duckdb.InterruptException as error:
         raise KeyboardInterrupt from error
     except (duckdb.Error, pl.exceptions.PolarsError) as error:
-        raise UsageError(f"the query: {error}{_about_right(error, query)}") from error
-
-
-def _about_right(error: Exception, query: str) -> str:
-    """What to do if the column `right` of options may be why a query cannot be parsed."""
-    is_why = type(error).__name__ == "ParserException" and _BARE_RIGHT.search(query)
-    return '\n\nThe column right needs quotes: "right". The bare word is part of RIGHT JOIN.' if is_why else ""
+        raise UsageError(f"the query: {error}{advice(error, query)}") from error
 
 
 def _answer(found: Any, most: int | None) -> Answer:

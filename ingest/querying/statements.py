@@ -78,9 +78,9 @@ def check(kinds: Sequence[str], words: Sequence[str]) -> None:
         explained = _explained(words)
         kind = "SELECT" if explained in _QUESTIONS else explained.upper()
     if kind not in _READING:
-        raise UsageError(f"the query is no question but a {kind} statement: nothing is written here")
+        raise UsageError(f"a query only reads: {kind} is refused, and nothing is written")
     if called := next(_called(words), None):
-        raise UsageError(f"the query calls {called}(), which does more than read: nothing is written here")
+        raise UsageError(f"a query only reads: {called}() is refused, and nothing is written")
 
 
 def _called(words: Sequence[str]) -> Iterator[str]:

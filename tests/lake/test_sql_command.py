@@ -124,6 +124,10 @@ def test_sessions_that_are_read_from_the_parts_are_told_and_the_rows_are_the_sam
     [
         ("select foo frm x", "syntax error"),
         ("from stocks_dya", "Did you mean"),
+        ("from nothing_like_it", "`show tables` lists what can be asked."),
+        ("from stocks-day limit 5", "The view of stocks-day is named stocks_day."),
+        ('select close from stocks_day where ticker = "AAPL"', "Text needs single quotes: 'AAPL'."),
+        ("insert into tickers values (1)", "a query only reads: INSERT is refused, and nothing is written"),
         ("from sessions; from sessions", "2 statements"),
         ("create table mine as from stocks_day", "nothing is written"),
         ("copy (select 1) to 'written.csv'", "nothing is written"),
