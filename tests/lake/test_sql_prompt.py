@@ -92,6 +92,11 @@ def test_tab_completes_and_the_history_is_that_of_earlier_prompts(prompt):
     assert (code, "from stocks_day where false" in shown, "\n40\n" in shown) == (0, True, True), shown
 
 
+def test_help_names_the_views_again(prompt):
+    code, shown = prompt((NEXT, "help"), (NEXT, "exit"))
+    assert (code, "error" in shown, shown.count("stocks_day_adjusted")) == (0, False, 2), shown
+
+
 def test_a_state_folder_that_cannot_be_made_is_no_error(prompt, tmp_path):
     (tmp_path / "state").write_text("")
     code, shown = prompt((NEXT, "select 7 * 7 as n;"), (NEXT, "exit"))
@@ -102,7 +107,7 @@ def test_at_a_terminal_a_table_has_1000_rows_and_a_line_says_what_is_left(place)
     code, shown = at_terminal(place.command("sql", "from range(2500)"), cwd=place.root.parent, env=place.environment())
     *_, last, told = shown.splitlines()
     assert (code, last.strip()) == (0, "999")
-    assert told == "1,500 more rows. Use `--csv` to print all of them. Use `--limit 0` to show them."
+    assert told == "1,500 more rows. Use `--limit 0` or `--csv` to print all of them."
 
 
 def test_flags_for_programs_need_a_query(place):
@@ -110,7 +115,7 @@ def test_flags_for_programs_need_a_query(place):
     assert (code, "there is no query" in shown) == (2, True)
 
 
-@pytest.mark.parametrize("text", ["", "  ", "select 1;", "select 1 ; ", "select 1\n", "exit", " Quit "])
+@pytest.mark.parametrize("text", ["", "  ", "select 1;", "select 1 ; ", "select 1\n", "exit", " Quit ", "help", "?"])
 def test_enter_ends_a_statement(text):
     assert is_whole(text)
 

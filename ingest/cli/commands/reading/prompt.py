@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MISSING = "the prompt needs prompt_toolkit: pip install 'ingest[sql]'"
 
 _ENDS = frozenset({"exit", "quit"})
+_HELP = frozenset({"help", "?", ".help", ".tables"})
 _WORD = re.compile(r"\w+")
 _KEYWORDS = _WORD.findall(
     "select from where group order by having qualify limit offset with as on using join left right full inner outer "
@@ -66,9 +67,14 @@ def _session(tables: Callable[[], Tables]) -> "PromptSession[str]":
 
 
 def is_whole(text: str) -> bool:
-    """Whether Enter ends a statement: after a semicolon, on an empty line, or after a word that ends the prompt."""
+    """Whether Enter ends a statement: after a semicolon, on an empty line, or after a word that is for the prompt."""
     *_, last = text.split("\n")
-    return not last.strip() or text.rstrip().endswith(";") or text.strip().lower() in _ENDS
+    return not last.strip() or text.rstrip().endswith(";") or text.strip().lower() in _ENDS | _HELP
+
+
+def asks_for_help(text: str) -> bool:
+    """Whether a statement is a word that asks the prompt what can be typed."""
+    return text.lower() in _HELP
 
 
 def offered(tables: Tables, text: str) -> list[str]:

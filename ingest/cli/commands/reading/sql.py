@@ -1,6 +1,7 @@
 """`ingest sql`: one query, and its answer as a table, CSV, JSON or Parquet."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from io import BytesIO
@@ -98,14 +99,17 @@ def _answer(chosen: Settings, query: str, how: Printing) -> Answer:
 
 def _prompt(chosen: Settings, how: Printing) -> int:
     """Answer one query after another, each of what is stored by then; an error ends none but its own."""
-    from ingest.cli.commands.reading.prompt import statements
+    from ingest.cli.commands.reading.prompt import asks_for_help, statements
 
     if not (how.is_table and sys.stdout.isatty()):
         raise UsageError('there is no query: write one, such as "from tickers limit 5"')
     with asking(chosen) as questions:
         tables = questions.tables()
-    tell(f"{', '.join(tables)}: a query ends with ; or an empty line, the prompt with Ctrl-D")
+    tell(_begun(tables))
     for query in statements(lambda: tables):
+        if asks_for_help(query):
+            tell(_begun(tables))
+            continue
         try:
             _show(_answer(chosen, query, how), how)
         except IngestError as error:
@@ -114,6 +118,13 @@ def _prompt(chosen: Settings, how: Printing) -> int:
             go_on()
             tell("interrupted")
     return 0
+
+
+def _begun(tables: Iterable[str]) -> str:
+    return (
+        f"Views: {', '.join(tables)}. `describe NAME;` lists the columns of one. End a query with ; or an empty line, "
+        "the prompt with Ctrl-D. `help` prints this again."
+    )
 
 
 def _tell_of_parts(questions: Asking, query: str, chosen: Settings) -> None:
@@ -145,7 +156,7 @@ def _print_answer(answer: Answer) -> None:
     if rows.is_empty():
         tell("no rows")
     if answer.more:
-        hints = [Option("csv", True, "to print all of them"), Option("limit", "0", "to show them")]
+        hints = [Option("limit", "0", "or `--csv` to print all of them")]
         tell(said(f"{counted(answer.more, 'more row')}", hints))
 
 
