@@ -257,6 +257,16 @@ def test_the_manifest_knows_the_bytes(place):
         assert hashlib.sha256(path.read_bytes()).hexdigest() == sha256
 
 
+def test_commands_say_what_the_setting_means_for_the_files(place):
+    off = replace(place, lake=False)
+    assert "enabled is false" in off.here("lake", "status").out
+    assert "enabled" not in place.here("lake", "status").out
+    assert off.here("lake", "drop", "--yes").out == "Removed 2 files.\n"
+    assert "enabled" not in off.here("lake", "status").out
+    assert place.here("lake", "build").code == 0
+    assert "the next run writes them again" in place.here("lake", "drop", "--yes").out
+
+
 def test_dropped_it_leaves_no_file_and_can_be_built_again(place):
     assert drop_lake(place.settings(), STOCKS_DAY) == 2
     assert not (place.root / "lake").exists()

@@ -63,6 +63,8 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool) 
     for state in states:
         for line in _lines(state, dataset_flag(state.dataset, chosen.run.datasets)):
             console.print(line)
+    if not chosen.lake.enabled and any(one.files for one in states):
+        console.print("[lake] enabled is false: only `ingest lake build` and `ingest run --lake` write these files.")
     return 0
 
 
@@ -124,5 +126,6 @@ def drop_command(datasets: Sequence[str], config: Path | None, yes: bool, as_jso
     if as_json:
         print_records("lake_dropped", ({"dataset": dataset.short, "files": count} for dataset, count in removed))
     else:
-        Answers().print(f"Removed {counted(sum(count for _, count in removed), 'file')}.")
+        again = " [lake] enabled is true: the next run writes them again." if files and chosen.lake.enabled else ""
+        Answers().print(f"Removed {counted(sum(count for _, count in removed), 'file')}.{again}")
     return 0
