@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli.app.options import OUTPUT, Config, Datasets
+from ingest.cli.app.options import OUTPUT, Config, HeldDatasets
 from ingest.cli.app.root import app, takes_config
 from ingest.cli.helping import Program
 from ingest.cli.output import Deed
@@ -23,33 +23,24 @@ _Json = Annotated[
 
 
 @lake_app.command("build")
-def lake_build(dataset: Datasets = None, json: _Json = False, config: Config = None) -> None:
-    """Write the files that are missing or outdated, from the stored parts, and tables. Nothing is downloaded.
-
-    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
-    """
+def lake_build(dataset: HeldDatasets = None, json: _Json = False, config: Config = None) -> None:
+    """Write the files that are missing or outdated, from the stored parts, and tables. Nothing is downloaded."""
     from ingest.cli.commands.state.lake import build_command
 
     raise typer.Exit(Deed(build_command(dataset or [], config, json)))
 
 
 @lake_app.command("status")
-def lake_status(dataset: Datasets = None, json: _Json = False, config: Config = None) -> None:
-    """Show which files and tables there are, where, and what is outdated.
-
-    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
-    """
+def lake_status(dataset: HeldDatasets = None, json: _Json = False, config: Config = None) -> None:
+    """Show which files and tables there are, where, and what is outdated."""
     from ingest.cli.commands.state.lake import status_command
 
     raise typer.Exit(status_command(dataset or [], config, json))
 
 
 @lake_app.command("snapshots")
-def lake_snapshots(dataset: Datasets = None, json: _Json = False, config: Config = None) -> None:
-    """Show the snapshots of the tables of Iceberg, oldest first: any of them can be queried.
-
-    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
-    """
+def lake_snapshots(dataset: HeldDatasets = None, json: _Json = False, config: Config = None) -> None:
+    """Show the snapshots of the tables of Iceberg, oldest first: any of them can be queried."""
     from ingest.cli.commands.state.lake import snapshots_command
 
     raise typer.Exit(snapshots_command(dataset or [], config, json))
@@ -57,15 +48,12 @@ def lake_snapshots(dataset: Datasets = None, json: _Json = False, config: Config
 
 @lake_app.command("drop")
 def lake_drop(
-    dataset: Datasets = None,
+    dataset: HeldDatasets = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
     json: _Json = False,
     config: Config = None,
 ) -> None:
-    """Remove the files of the lake, and its tables. `ingest lake build` writes them again, without earlier snapshots.
-
-    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
-    """
+    """Remove the files of the lake and its tables. `ingest lake build` writes them again, without earlier snapshots."""
     from ingest.cli.commands.state.lake import drop_command
 
     raise typer.Exit(Deed(drop_command(dataset or [], config, yes, json)))

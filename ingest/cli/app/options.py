@@ -34,6 +34,10 @@ def dataset_option(text: str) -> Any:
 
 
 Datasets = Annotated[list[str] | None, dataset_option(f"{_NAMES}. Repeatable. (default: those of \\[run] datasets)")]
+HeldDatasets = Annotated[
+    list[str] | None,
+    dataset_option(f"{_NAMES}. Repeatable. (default: those of \\[run] datasets, and all others with stored sessions)"),
+]
 Dataset = Annotated[
     str | None,
     dataset_option(f"{_NAMES}. (default: stocks-day)"),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ingest.cli.app.completing import refused
-from ingest.cli.app.options import OUTPUT, Config, Dataset, Datasets, Json, Sessions, SomeSessions
+from ingest.cli.app.options import OUTPUT, Config, Dataset, HeldDatasets, Json, Sessions, SomeSessions
 from ingest.cli.app.root import app, takes_config
 from ingest.cli.helping import Program
 from ingest.cli.output import Deed
@@ -21,7 +21,7 @@ app.add_typer(quarantine_app, name="quarantine")
 
 @quarantine_app.command("list")
 def quarantine_list(
-    dataset: Datasets = None,
+    dataset: HeldDatasets = None,
     json: Annotated[
         bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each file.")
     ] = False,

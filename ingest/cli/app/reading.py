@@ -15,9 +15,9 @@ from ingest.cli.app.options import (
     Config,
     Dataset,
     DatasetOfTicker,
-    Datasets,
     End,
     First,
+    HeldDatasets,
     Interval,
     Json,
     Prepost,
@@ -150,7 +150,8 @@ def tickers(
         int | None, typer.Option(min=1, metavar="N", help="Count only the last N stored sessions. (default: all)")
     ] = None,
     rows: Annotated[
-        int, typer.Option(min=0, metavar="N", rich_help_panel=OUTPUT, help="Print the first N rows; 0: all.")
+        int,
+        typer.Option(min=0, metavar="N", rich_help_panel=OUTPUT, help="Print the first N rows; 0: all. JSON has all."),
     ] = 50,
     json: Json = False,
     config: Config = None,
@@ -305,14 +306,13 @@ def report(
         ),
     ] = None,
     opens: Annotated[bool, typer.Option("--open", rich_help_panel=OUTPUT, help="Open it in the browser.")] = False,
-    dataset: Datasets = None,
+    dataset: HeldDatasets = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
     """Write one HTML file to look at: a calendar of each dataset, the last runs, what the vendor changed, findings.
 
-    Without --dataset it covers the datasets of the settings, and all others with stored sessions. The file requests
-    nothing when it is opened.
+    The file requests nothing when it is opened.
     """
     from ingest.cli.commands.reading.report import report_command
 

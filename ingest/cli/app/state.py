@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from ingest.cli.app import completing
-from ingest.cli.app.options import OUTPUT, PRUNED, Config, Datasets, End, First, Json
+from ingest.cli.app.options import OUTPUT, PRUNED, Config, End, First, HeldDatasets, Json
 from ingest.cli.app.root import app
 from ingest.cli.output import Deed
 
 
 @app.command()
 def status(
-    dataset: Datasets = None,
+    dataset: HeldDatasets = None,
     json: Json = False,
     max_age: Annotated[
         int | None,
@@ -25,10 +25,7 @@ def status(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Show what is stored, what is missing and why, sizes, and the last runs.
-
-    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
-    """
+    """Show what is stored, what is missing and why, sizes, and the last runs."""
     from ingest.cli.commands.state.status import status_command
 
     raise typer.Exit(status_command(dataset or [], config, json, max_age))
@@ -36,7 +33,7 @@ def status(
 
 @app.command()
 def corrections(
-    dataset: Datasets = None,
+    dataset: HeldDatasets = None,
     ticker: Annotated[
         str | None, typer.Option(metavar="TICKER", autocompletion=completing.tickers, help="Only this ticker.")
     ] = None,
@@ -47,10 +44,7 @@ def corrections(
     ] = False,
     config: Config = None,
 ) -> None:
-    """List what republished files changed: date, ticker, column, old value, new value.
-
-    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
-    """
+    """List what republished files changed: date, ticker, column, old value, new value."""
     from ingest.cli.commands.state.corrections import corrections_command
 
     window = (start.date() if start else None, end.date() if end else None)
@@ -59,7 +53,7 @@ def corrections(
 
 @app.command()
 def findings(
-    dataset: Datasets = None,
+    dataset: HeldDatasets = None,
     kind: Annotated[
         str | None,
         typer.Option(metavar="KIND", autocompletion=completing.kinds, help='Only this kind, such as "low above high".'),
@@ -71,10 +65,7 @@ def findings(
     ] = False,
     config: Config = None,
 ) -> None:
-    """List oddities in the stored sessions: repeated tickers, impossible prices, unusual row counts.
-
-    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
-    """
+    """List oddities in the stored sessions: repeated tickers, impossible prices, unusual row counts."""
     from ingest.cli.commands.state.findings import findings_command
 
     window = (start.date() if start else None, end.date() if end else None)
@@ -83,7 +74,7 @@ def findings(
 
 @app.command()
 def verify(
-    dataset: Datasets = None,
+    dataset: HeldDatasets = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Also unpack all parts and rebuild all CSVs in memory to compare.")
     ] = False,
@@ -93,10 +84,7 @@ def verify(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Compare the files with the manifest: missing, damaged, unknown. Nothing is written without --repair.
-
-    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
-    """
+    """Compare the files with the manifest: missing, damaged, unknown. Nothing is written without --repair."""
     from ingest.cli.commands.state.verify import verify_command
 
     code = verify_command(dataset or [], config, deep, repair, json)
@@ -120,7 +108,7 @@ def restore(
 
 @app.command()
 def prune(
-    dataset: Datasets = None,
+    dataset: HeldDatasets = None,
     before: Annotated[
         datetime | None,
         typer.Option(
@@ -150,10 +138,7 @@ def prune(
     ] = False,
     config: Config = None,
 ) -> None:
-    """Free disk space: show what could be removed or, with flags, remove it.
-
-    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
-    """
+    """Free disk space: show what could be removed or, with flags, remove it."""
     from ingest.cli.commands.state.prune import prune_command
     from ingest.maintenance.pruning import Selection
 
