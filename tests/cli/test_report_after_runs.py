@@ -84,7 +84,7 @@ def test_a_file_of_something_else_stays(place, tmp_path):
     assert place.here("report", "--out", "stocks.txt").code == 2
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
-        assert "pipe: it is" in place.here("report", "--out", "pipe").err
+        assert "pipe is a pipe" in place.here("report", "--out", "pipe").err
     assert place.here("show", "AAPL", "--html", "stocks.txt").code == 2
 
 
