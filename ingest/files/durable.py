@@ -219,7 +219,7 @@ def remove_empty(folder: Path) -> None:
         try:
             folder.rmdir()
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) and not folder.is_symlink():  # to another disk
                 raise
 
 

@@ -1,15 +1,21 @@
 """A table of Iceberg whose lists of files are gone or damaged is mended, and its snapshots never go back in time."""
 
 import shutil
+import sqlite3
 import time
+from contextlib import closing
+from functools import partial
+from pathlib import Path
 
 import pytest
-from iceberg_kit import in_lake, read, snapshots, table_folder, table_of
+from iceberg_kit import data_files, in_lake, read, snapshots, table_folder, table_of
 from lake_kit import DAYS
 from pipeline_kit import Place, key, market_day, pack, window
 from polars.testing import assert_frame_equal
+from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from ingest.errors import CacheError
+from ingest.lake.iceberg import snapshots as making
 from ingest.lake.iceberg.snapshots import is_damage, is_listed
 from ingest.maintenance.verify import verify
 
@@ -20,6 +26,10 @@ def place(server, tmp_path):
     place.run(*window(DAYS[:2]))
     place.run(*window(DAYS))
     return place
+
+
+class Killed(BaseException):
+    """In place of a kill."""
 
 
 def correct(place, server, name=b"AAPL2"):
@@ -134,3 +144,63 @@ def test_snapshots_are_not_dropped_without_a_word(place):
     assert told.code == 2
     assert "Nothing was removed" in told.err
     assert snapshots(place) == 2
+
+
+def test_a_catalog_that_is_locked_is_not_an_empty_one(place, monkeypatch):
+    monkeypatch.setattr("ingest.lake.iceberg.naming.sqlite3.connect", partial(sqlite3.connect, timeout=0.01))
+    with closing(sqlite3.connect(place.root / "lake" / "iceberg" / "catalog.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for command in ("status", "snapshots", "drop"):
+            told = place.here("lake", command)
+            assert told.code == 5
+            assert "another program keeps the catalog" in told.err
+    assert snapshots(place) == 2
+
+
+@pytest.mark.parametrize("where", ["lake", "lake/iceberg"])
+def test_a_link_to_another_disk_stays_when_the_lake_is_dropped(where, server, tmp_path):
+    place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True)
+    link, other = place.root / where, tmp_path / "other"
+    other.mkdir()
+    link.parent.mkdir(parents=True)
+    link.symlink_to(other)
+    place.run(*window(DAYS))
+    check(place)
+    assert place.here("lake", "drop", "--yes").code == 0
+    assert link.is_symlink()
+    assert list(other.iterdir()) == []
+    assert place.here("lake", "build").code == 0
+    check(place)
+
+
+def test_a_tagged_snapshot_of_which_nothing_is_left_keeps_no_run_from_its_work(place, server):
+    table = table_of(place)
+    table.manage_snapshots().create_tag(table.metadata.snapshots[0].snapshot_id, "mine").commit()
+    remove(Path(table.metadata.snapshots[0].manifest_list.removeprefix("file://")))
+    (table_folder(place) / "data" / "2024-12-0123456789abcdef.parquet").write_bytes(b"left by a kill")
+    correct(place, server)
+    assert_frame_equal(read(table_of(place), place), in_lake(place))
+    assert not list((table_folder(place) / "data").glob("2024*"))
+
+
+def test_killed_while_the_files_of_old_snapshots_go_the_next_run_removes_the_others(place, server, monkeypatch):
+    correct(place, server, b"AAPL2")
+    correct(place, server, b"AAPL3")
+    kept, deleted = PyArrowFileIO.delete, []
+
+    def die(io, url):
+        if deleted:  # one has gone, so there are as many files as before the run
+            raise Killed
+        deleted.append(url)
+        kept(io, url)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(making, "expirable", lambda table, _: table.metadata.snapshots[:-1])
+        patched.setattr(PyArrowFileIO, "delete", die)
+        with pytest.raises(Killed):
+            correct(place, server, b"AAPL4")
+    place.run(*window(DAYS))
+    check(place)
+    table = table_of(place)
+    names = {url.rpartition("/")[2] for url in making.References.of(table, table.metadata.snapshots).data}
+    assert {path.name for path in data_files(place)} == names

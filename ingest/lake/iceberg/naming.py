@@ -198,13 +198,18 @@ def is_configured(catalog: str) -> bool:
 
 
 def registered(folder: TableFolder, catalog: str) -> str | None:
-    """The URL of a table's metadata, as the catalog beside the lake has it."""
+    """The URL of a table's metadata, as the catalog beside the lake has it; None if it has none, or cannot be read.
+
+    Raises CacheError while another program keeps it locked.
+    """
     query = (
         "SELECT metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?"
     )
     try:
         with closing(sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=ro", uri=True)) as db:
             found = db.execute(query, (catalog, NAMESPACE, folder.view)).fetchone()
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise CacheError(f"another program keeps the catalog {folder.catalog} locked") from error
         return None
     return str(found[0]) if found else None

@@ -59,6 +59,11 @@ def is_listed(snapshot: "Snapshot", io: "FileIO") -> bool:
     return True
 
 
+def listed(table: "Table") -> "list[Snapshot]":
+    """The snapshots whose lists are whole: a tag keeps one of which nothing is left."""
+    return [one for one in table.metadata.snapshots if is_listed(one, table.io)]
+
+
 def is_damage(error: Exception) -> bool:
     """Whether an error while a file was read says that the file is gone or damaged.
 
@@ -107,7 +112,7 @@ def expire(table: "Table", old: "Sequence[Snapshot]") -> None:
     before = References.of(table, [one for one in old if is_listed(one, table.io)])
     table.maintenance.expire_snapshots().by_ids([one.snapshot_id for one in old]).commit()
     table.refresh()
-    after = References.of(table, table.metadata.snapshots)
+    after = References.of(table, listed(table))
     for url in sorted({*before.data, *before.metadata} - {*after.data, *after.metadata}):
         with suppress(FileNotFoundError):
             table.io.delete(url)

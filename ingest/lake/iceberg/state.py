@@ -203,9 +203,9 @@ def _purged(folder: TableFolder, lake: Lake) -> bool:
     from ingest.lake.iceberg.tables import configured, translated
 
     require()
-    catalog = configured(lake.catalog)
-    if catalog is None or not catalog.table_exists(folder.table):
-        return False
     with translated(f"drop the table {folder.table} of the catalog {lake.catalog}"):
+        catalog = configured(lake.catalog)
+        if catalog is None or not catalog.table_exists(folder.table):
+            return False
         catalog.purge_table(folder.table)
     return True

@@ -120,7 +120,7 @@ class _Update:
         files = DataFiles(table, self.folder, dataset, partial(_stored, lake_of(self.cache), known), self.look)
         with translated(f"read the table {self.folder.table}"):
             change = _Change.of(files, held(table), self.goal)
-        before = len(list(files.found()))
+        is_clean = table.metadata_location == self.noted.metadata and len(list(files.found())) == self.noted.files
         done = replace(nothing, notice=_notice(opened.why, opened.table is None, change.others))
         if change.add or change.remove:
             sessions = self._sessions(change, is_new=opened.table is None)
@@ -128,7 +128,7 @@ class _Update:
             if not self._committed(table, urls, change, sessions):
                 return None
             done = _described(done, table, change, sessions)
-        self._tidy(table, files, opened.table is not None and not opened.why and before == self.noted.files)
+        self._tidy(table, files, is_clean and opened.table is not None and not opened.why)
         return done
 
     def _sessions(self, change: _Change, is_new: bool) -> list[date]:
@@ -203,13 +203,13 @@ class _Update:
 
     def _sweep(self, table: "Table", files: "DataFiles") -> None:
         """Remove what killed updates have left beside the lake. A table that is elsewhere is not searched."""
-        from ingest.lake.iceberg.snapshots import References
+        from ingest.lake.iceberg.snapshots import References, listed
         from ingest.lake.iceberg.tables import translated
 
         if files.here is None:
             return
         with translated(f"read the snapshots of the table {self.folder.table}"):
-            needed = References.of(table, table.metadata.snapshots)
+            needed = References.of(table, listed(table))
         data = {self.folder.local(url) for url in needed.data}
         for path in files.found():
             if path not in data:
