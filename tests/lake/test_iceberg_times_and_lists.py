@@ -1,5 +1,6 @@
 """A table of Iceberg whose lists of files are gone or damaged is mended, and its snapshots never go back in time."""
 
+import platform
 import shutil
 import sqlite3
 import time
@@ -15,6 +16,7 @@ from polars.testing import assert_frame_equal
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from ingest.errors import CacheError
+from ingest.events import TableWritten
 from ingest.lake.iceberg import snapshots as making
 from ingest.lake.iceberg.snapshots import is_damage, is_listed
 from ingest.maintenance.verify import verify
@@ -204,3 +206,16 @@ def test_killed_while_the_files_of_old_snapshots_go_the_next_run_removes_the_oth
     table = table_of(place)
     names = {url.rpartition("/")[2] for url in making.References.of(table, table.metadata.snapshots).data}
     assert {path.name for path in data_files(place)} == names
+
+
+def test_a_cache_that_takes_the_table_of_another_one_says_so(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYICEBERG_CATALOG__INGEST__URI", f"sqlite:///{tmp_path}/mine.db")
+    monkeypatch.setenv("PYICEBERG_CATALOG__INGEST__WAREHOUSE", f"file://{tmp_path}/warehouse")
+    (tmp_path / "b").mkdir()
+    first, second = (
+        Place(tmp_path / name, server.endpoint_url, lake=True, iceberg=True) for name in ("cache", "b/cache")
+    )
+    told = [place.run(*window(days)).of(TableWritten) for place, days in ((first, DAYS[:2]), (first, DAYS))]
+    assert [one.notice for some in told for one in some] == ["", ""]
+    (done,) = second.run(*window(DAYS[:1])).of(TableWritten)
+    assert f"those of another cache, {platform.node()}:{tmp_path}/cache/lake/iceberg" in done.notice

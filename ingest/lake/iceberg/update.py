@@ -4,6 +4,7 @@ Data files are durable before the snapshot that names them, and nothing is noted
 kill anywhere, the next update finds what is missing by looking, and removes files that no snapshot names.
 """
 
+import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -121,7 +122,8 @@ class _Update:
         with translated(f"read the table {self.folder.table}"):
             change = _Change.of(files, held(table), self.goal)
         is_clean = table.metadata_location == self.noted.metadata and len(list(files.found())) == self.noted.files
-        done = replace(nothing, notice=_notice(opened.why, opened.table is None, change.others))
+        notice = _notice(opened.why, opened.table is None, change.others) or self._rival(table)
+        done = replace(nothing, notice=notice if change.add or change.remove or opened.why else "")
         if change.add or change.remove:
             sessions = self._sessions(change, is_new=opened.table is None)
             urls = list(read_ahead(files.put, change.add, _THREADS))
@@ -130,6 +132,18 @@ class _Update:
             done = _described(done, table, change, sessions)
         self._tidy(table, files, is_clean and opened.table is not None and not opened.why)
         return done
+
+    @property
+    def _name(self) -> str:
+        return f"{platform.node()}:{self.folder.root.resolve()}"
+
+    def _rival(self, table: "Table") -> str:
+        """What there is to say if another cache has made the newest snapshot of a table that is elsewhere."""
+        current = table.current_snapshot()
+        other = current.summary.additional_properties.get("ingest.cache") if current and current.summary else None
+        if other in (None, self._name) or self.folder.local(f"{table.location()}/"):
+            return ""
+        return f"its rows were those of another cache, {other}, and are those of this one now; two need two catalogs"
 
     def _sessions(self, change: _Change, is_new: bool) -> list[date]:
         """The sessions whose rows a snapshot adds, changes or removes; all of its partitions if that is not known."""
@@ -145,7 +159,12 @@ class _Update:
         from ingest.lake.iceberg.snapshots import commit
         from ingest.lake.iceberg.tables import translated
 
-        told = {"version": version("ingest"), "sessions": str(len(sessions)), "contents": self.goal.contents}
+        told = {
+            "version": version("ingest"),
+            "sessions": str(len(sessions)),
+            "contents": self.goal.contents,
+            "cache": self._name,
+        }
         span = {"first": str(min(sessions)), "last": str(max(sessions))} if sessions else {}
         properties = {f"ingest.{name}": value for name, value in (told | span).items()}
         with translated(f"make a snapshot of the table {self.folder.table}"):
