@@ -1,5 +1,6 @@
 """A table of Iceberg whose lists of files are gone or damaged is mended, and its snapshots never go back in time."""
 
+import json
 import platform
 import shutil
 import sqlite3
@@ -8,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+import polars as pl
 import pytest
 from iceberg_kit import data_files, in_lake, read, snapshots, table_folder, table_of
 from lake_kit import DAYS
@@ -219,3 +221,27 @@ def test_a_cache_that_takes_the_table_of_another_one_says_so(server, tmp_path, m
     assert [one.notice for some in told for one in some] == ["", ""]
     (done,) = second.run(*window(DAYS[:1])).of(TableWritten)
     assert f"those of another cache, {platform.node()}:{tmp_path}/cache/lake/iceberg" in done.notice
+
+
+@pytest.mark.parametrize("odd", [{"sessions": {"never": "x"}}, {"sessions": None}, {"size": 1e400}, {"lists": None}])
+def test_an_odd_note_is_none(odd, place, server):
+    note = place.root / "lake" / "iceberg" / "stocks_day.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | odd))
+    correct(place, server)
+    check(place)
+
+
+def test_what_another_program_says_of_its_snapshot_may_be_odd(place, tmp_path):
+    in_lake(place).head(2).filter(pl.col("date") == DAYS[0]).write_parquet(tmp_path / "rows.parquet")
+    odd = {"ingest.sessions": "many", "ingest.first": "soon"}
+    table_of(place).add_files([f"file://{tmp_path}/rows.parquet"], snapshot_properties=odd)
+    assert "made by another program" in place.here("lake", "snapshots").out
+
+
+def test_a_damaged_catalog_is_not_an_empty_one(place):
+    (place.root / "lake" / "iceberg" / "catalog.db").write_bytes(b"no database" * 1000)
+    told = place.here("lake", "snapshots")
+    assert told.code == 5
+    assert "is damaged. Run `ingest lake build`" in told.err
+    assert place.here("lake", "build").code == 0
+    assert "2 snapshots" in place.here("lake", "snapshots").out

@@ -36,8 +36,9 @@ class Noted:
             found = json.loads(opening.read(folder.noted))
             numbers = int(found["size"]), int(found["files"])
             told = str(found["contents"]), str(found["metadata"])
-            return cls(*told, *numbers, {**found["sessions"]}, {**found["lists"]})
-        except (OSError, ValueError, LookupError, TypeError):
+            sessions = {date.fromisoformat(day).isoformat(): str(made_of) for day, made_of in found["sessions"].items()}
+            return cls(*told, *numbers, sessions, {**found["lists"]})
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
             return cls()
 
     def write(self, folder: TableFolder) -> None:

@@ -1,7 +1,7 @@
 """What a table has, for people and for `verify`, read without a lock and without a write; and how it goes."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -12,6 +12,7 @@ from ingest.cache.cache import Cache
 from ingest.errors import CacheError
 from ingest.files import durable, opening
 from ingest.files.hashing import sha256_of
+from ingest.hints import call
 from ingest.lake.iceberg.naming import NAMESPACE, DataName, Goal, TableFolder, registered, require
 from ingest.lake.iceberg.noting import Noted
 from ingest.settings.sections.lake import Lake
@@ -69,26 +70,44 @@ def snapshots_of(cache: Cache, lake: Lake) -> list[SnapshotState]:
     folder = TableFolder.of(cache)
     table = _looked_up(folder, lake)
     if table is None:
+        _check_catalog(folder)
         return []
     newest = table.current_snapshot()
     found = []
     for one in sorted(table.metadata.snapshots, key=lambda one: one.sequence_number or 0):
         told = one.summary.additional_properties if one.summary else {}
-        count, first, last = (told.get(f"ingest.{name}") for name in ("sessions", "first", "last"))
+        count, first, last = _sessions(told)
         found.append(
             SnapshotState(
                 folder.table,
                 str(one.snapshot_id),
                 datetime.fromtimestamp(one.timestamp_ms / 1000, UTC),
                 newest is not None and one.snapshot_id == newest.snapshot_id,
-                int(count) if count else None,
-                date.fromisoformat(first) if first else None,
-                date.fromisoformat(last) if last else None,
+                count,
+                first,
+                last,
                 int(told.get("total-records", 0)),
                 int(told.get("total-data-files", 0)),
             )
         )
     return found
+
+
+def _check_catalog(folder: TableFolder) -> None:
+    from ingest.lake.iceberg.tables import is_database
+
+    if opening.is_there(folder.catalog) and not is_database(folder):
+        raise CacheError(f"the catalog {folder.catalog} is damaged", call("lake build", "to find its tables again"))
+
+
+def _sessions(told: Mapping[str, str]) -> tuple[int | None, date | None, date | None]:
+    """How many sessions a snapshot says that it changed, the first and the last; none if another program made it."""
+    count, first, last = (told.get(f"ingest.{name}") for name in ("sessions", "first", "last"))
+    try:
+        begin, end = (date.fromisoformat(one) if one else None for one in (first, last))
+        return int(count) if count else None, begin, end
+    except ValueError:
+        return None, None, None
 
 
 def _looked_up(folder: TableFolder, lake: Lake) -> "Table | None":

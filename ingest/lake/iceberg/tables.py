@@ -102,11 +102,12 @@ def configured(name: str) -> "Catalog | None":
 
 def _put_damaged_aside(folder: TableFolder) -> None:
     """Move a database that is none, or that is damaged, out of the way; its tables are registered again."""
-    if opening.is_there(folder.catalog) and not _is_database(folder):
+    if opening.is_there(folder.catalog) and not is_database(folder):
         durable.move(folder.catalog, folder.catalog.with_name("catalog.damaged.db"))
 
 
-def _is_database(folder: TableFolder) -> bool:
+def is_database(folder: TableFolder) -> bool:
+    """Whether the catalog beside the lake is a database that is whole."""
     try:
         with closing(sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=ro", uri=True)) as db:
             return bool(db.execute("PRAGMA quick_check").fetchall() == [("ok",)])
