@@ -1,4 +1,4 @@
-"""Makes the cache of a machine that is gone anew here, from its object store; nothing is asked of the source.
+"""Makes the cache of a lost machine here, from its object store; nothing is asked of the source.
 
 The newest snapshot of the manifest that can be read is unpacked beside the place of the manifest. Then this machine
 takes over the bucket, in two steps: `ingest.json` names the new manifest, so the former machine's next run is refused,

@@ -21,7 +21,7 @@ from ingest.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table whose rows are read anew by each scan; its columns are known without reading them.
+    """A table whose rows are read again by each scan; its columns are known without reading them.
 
     It speaks Arrow's PyCapsule protocol, so no other library is needed to hand it over.
     """

@@ -123,7 +123,7 @@ class _Leaving:
                     yield one.name, one.size
 
     def _lake(self) -> Iterator[str]:
-        """Files of the lake, which is beside the archive, and written anew where that is now."""
+        """Files of the lake, which is beside the archive, and written again where that is now."""
         if self.departure.tier == "archive":
             for dataset in CATALOGUE.values():
                 names = (one.name for one in self.bucket.listing(lake_folder(dataset.short)))

@@ -201,7 +201,7 @@ def _waiting(cleared: Sequence[Cleared]) -> Iterator[str]:
 def _of_lake(moved: Moved) -> Iterator[str]:
     """What becomes of the lake, which is not moved."""
     if moved.leaves_lake:
-        yield "The lake is not moved: `ingest lake build`, or the next run with it on, writes it anew at its new place."
+        yield "The lake is not moved: `ingest lake build`, or the next run with it on, writes it at its new place."
 
 
 def _to_set(chosen: Settings, moved: Moved) -> Iterator[str]:
