@@ -129,10 +129,10 @@ def test_metadata_that_cannot_be_read_is_replaced_by_an_earlier_one(place, serve
     check(place)
 
 
-def test_all_metadata_lost_the_table_is_made_anew(place):
+def test_all_metadata_lost_the_table_is_made_again(place):
     shutil.rmtree(table_folder(place) / "metadata")
     (done,) = written(place.run(*window(DAYS)))
-    assert "made anew" in done.notice
+    assert "made again" in done.notice
     assert done.sessions == len(DAYS)
     check(place)
 

@@ -1,7 +1,7 @@
 """Puts data files in place: another name of the lake's file where that is possible, else a copy, which never changes.
 
-Files with times are written anew, in microseconds. All of it is durable before a table knows it; what a kill leaves has
-a name that no table knows, and the next update removes it.
+Files with times are written again, in microseconds. All is durable before a table knows it; what a kill leaves has a
+name that no table knows, and the next update removes it.
 """
 
 import os

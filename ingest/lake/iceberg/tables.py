@@ -244,4 +244,4 @@ def check_columns(table: "Table", dataset: Dataset) -> None:
         name = columns.find_column_name(wanted.field_id)
         if name != wanted.name or columns.find_field(wanted.field_id).field_type != wanted.field_type:
             told = f"the column {wanted.name} of the table {'.'.join(table.name())} is not that of the lake"
-            raise CacheError(f"Iceberg: {told}", call("lake drop", "to make the table anew", dataset=dataset.short))
+            raise CacheError(f"Iceberg: {told}", call("lake drop", "to make the table again", dataset=dataset.short))

@@ -207,7 +207,7 @@ class _Update:
         return {file.name: opening.size(file) for file in files}
 
     def _unreadable(self, table: "Table", files: "DataFiles") -> "list[Snapshot]":
-        """Earlier snapshots that lack a list or, with `look`, a file, beside the lake: nothing can bring it back."""
+        """Earlier snapshots without a list or, with `look`, a file, beside the lake: nothing can bring it back."""
         from ingest.lake.iceberg.snapshots import References, expirable, is_listed
 
         def is_readable(one: "Snapshot") -> bool:
@@ -267,6 +267,6 @@ def _described(done: TableWritten, table: "Table", change: _Change, sessions: Se
 def _notice(why: str, is_new: bool, others: int) -> str:
     """What there is to say of a table that was not as it was left, in words; "" if nothing."""
     if why:
-        then = "it is made anew, without its earlier snapshots" if is_new else "an earlier state of it is taken up"
+        then = "it is made again, without its earlier snapshots" if is_new else "an earlier state of it is taken up"
         return f"{why}; {then}"
     return f"{others:,} data files of other programs were removed from it" if others else ""
