@@ -13,6 +13,7 @@ from pipeline_kit import TRACKED, Place, key, market_day, market_objects, pack, 
 from polars.testing import assert_frame_equal
 from store_faults import in_front_of, kind_of
 from stored_lake_kit import LocalLake, StoredLake
+from tuning_kit import tune
 
 import ingest
 from ingest.cache.cache import Cache
@@ -327,11 +328,10 @@ def test_the_parts_go_to_a_store_and_the_lake_with_them(store, server, tmp_path)
 
 
 def test_large_files_are_put_in_pieces(store, server, tmp_path, monkeypatch):
+    tune(monkeypatch, store_multipart=1000, store_chunk=5 << 20)
     made = placed(store, server, tmp_path / "cache")
-    chosen = made.settings()
-    tuning = replace(chosen.tuning, store_multipart=1000, store_chunk=5 << 20)
-    monkeypatch.setattr(type(made), "settings", lambda self, **more: chosen.model_copy(update={"tuning": tuning}))
     made.run(*window(DAYS))
+    assert all("-" in one.etag for one in store.listing("lake"))  # the ETag of an object that was put in pieces
     check(made, store)
 
 
@@ -352,8 +352,8 @@ def test_reading_while_the_store_is_away_is_the_error_of_the_parts(store, server
     with in_front_of(store.endpoint) as front:
         made = placed(replace(store, endpoint=front.endpoint), server, tmp_path / "cache")
         made.run(*window(DAYS))
-    tuning = replace(made.settings().tuning, store_waited_s=0.1)
-    chosen = made.settings().model_copy(update={"tuning": tuning})
+    tune(monkeypatch, store_waited_s=0.1)
+    chosen = made.settings()
     for answer in (
         lambda: lazy_rows(Scanned(chosen, STOCKS_DAY, DAYS[0], DAYS[-1], frozenset({"massive"}))).collect(),
         lambda: ask(chosen, QUERY),
