@@ -13,8 +13,9 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from pathlib import Path
+from threading import Lock
+from typing import Self
 
 from ingest.errors import CacheError
 from ingest.files import opening, rights
@@ -118,7 +119,7 @@ def staging(path: Path, sync: bool = True, under: Path | None = None) -> Iterato
         with ExitStack() as stack:
             with translated("write", path):
                 descriptor = stack.enter_context(_made(left))
-            yield partial(_write_to, path, descriptor)
+            yield stack.enter_context(_Open(path, descriptor))
             if sync:
                 with translated("write", path):
                     os.fsync(descriptor)
@@ -140,9 +141,29 @@ def _made(left: Path) -> Iterator[int]:
         yield descriptor
 
 
-def _write_to(path: Path, descriptor: int, data: bytes | bytearray | memoryview) -> None:
-    with translated("write", path):
-        opening.write_all(descriptor, data)
+class _Open:
+    """Writes to a descriptor while it is open.
+
+    A library may still write in a thread of its own after it has failed. By then another file may have the number of
+    the descriptor: a database that is opened next would be overwritten.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path, self._descriptor, self._lock, self._closed = path, descriptor, Lock(), False
+
+    def __call__(self, data: bytes | bytearray | memoryview) -> None:
+        with self._lock, translated("write", self._path):
+            if self._closed:
+                raise OSError(errno.EBADF, "it is closed already")
+            opening.write_all(self._descriptor, data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for a write that is under way, and refuse all later ones."""
+        with self._lock:
+            self._closed = True
 
 
 def unstage(path: Path, under: Path | None = None) -> None:

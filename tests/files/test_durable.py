@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -334,3 +335,18 @@ def test_a_full_disk_in_the_middle_is_said_and_gives_its_room_back(
     with pytest.raises(CacheError, match=r"cannot write .*a\.csv: No space"):
         fill(tmp_path / "a.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_library_writes_too_late_reaches_no_other_file(tmp_path, fails):
+    kept = []
+    with suppress(RuntimeError), durable.staging(tmp_path / "late.parquet") as put:
+        put(b"in time")
+        kept.append(put)
+        if fails:
+            raise RuntimeError
+    with (tmp_path / "other").open("wb", buffering=0) as other:  # has the number of the descriptor that was closed
+        with pytest.raises(CacheError, match="it is closed already"):
+            kept[0](b"PAR1")
+        other.write(b"its own")
+    assert (tmp_path / "other").read_bytes() == b"its own"
