@@ -232,12 +232,12 @@ def test_a_part_that_cannot_be_read_keeps_the_file_as_it_was(place):
 
 
 def test_a_disk_that_is_full_is_named_and_leaves_nothing(place, monkeypatch):
-    def full(path, descriptor, data):
-        raise CacheError(f"cannot write {path}: No space left on device")
+    def full(file, data):
+        raise CacheError("cannot write: No space left on device")
 
     outdate(place)
     before = states(place)
-    monkeypatch.setattr(durable, "_write_to", full)
+    monkeypatch.setattr(durable._Open, "__call__", full)
     with for_writing(place.settings(), STOCKS_DAY) as cache, pytest.raises(CacheError, match="No space left"):
         bring_lake_up_to_date(cache)
     assert states(place) == before
