@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 MISSING = "parts in an object store need the library obstore, which is not installed: pip install 'ingest[objects]'"
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-"""Hosts that no proxy leads back to."""
-
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _VALID = timedelta(minutes=10)
 """How long the client may use keys before it asks again; botocore renews those of a role earlier than that."""
 
@@ -105,7 +103,7 @@ def _s3(access: Access, bucket: str, common: dict[str, Any]) -> "S3Store":
     from obstore.store import S3Store
 
     chosen: dict[str, Any] = {"endpoint": access.endpoint} if access.endpoint else {}
-    if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() not in {"1", "true"}:
+    if is_signed():
         chosen["credential_provider"] = keys_of(access)
     return S3Store(
         bucket,
@@ -115,6 +113,11 @@ def _s3(access: Access, bucket: str, common: dict[str, Any]) -> "S3Store":
         **chosen,
         **common,
     )
+
+
+def is_signed() -> bool:
+    """Whether requests to S3 are signed; the environment may say that they are not, as for a public bucket."""
+    return os.environ.get("AWS_SKIP_SIGNATURE", "").lower() not in {"1", "true"}
 
 
 def region_of(access: Access) -> str:
@@ -136,10 +139,13 @@ def _options(access: Access, purpose: str) -> "ClientConfig":
     }
     if purpose == "read":  # while bytes are sent, none is read
         options["read_timeout"] = timedelta(seconds=tuned.store_silent_s)
+    return options | proxy_of(access)
+
+
+def proxy_of(access: Access) -> "ClientConfig":
+    """What keeps requests to a store on this machine from a proxy, which does not lead back: one that is never used."""
     host = urlsplit(access.endpoint).hostname or ""
-    if host in LOOPBACK:  # no proxy leads back to this machine, so a named one that is never used replaces the usual
-        options |= {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": host}
-    return options
+    return {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": host} if host in _LOOPBACK else {}
 
 
 def _session(profile: str) -> Any:

@@ -3,13 +3,11 @@
 Keys are in none of these values: polars calls for them when it sends a request.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from ingest.cache.objects.client import LOOPBACK, Access, keys_of, region_of
+from ingest.cache.objects.client import Access, is_signed, keys_of, proxy_of, region_of
 from ingest.settings.sections.store import place_of
 
 _TRIES = 2
@@ -40,21 +38,21 @@ def scan_options(access: Access) -> dict[str, Any]:
     if scheme == "s3":
         options |= {"aws_region": region_of(access), "aws_virtual_hosted_style_request": "false"}
         options |= {"aws_endpoint_url": access.endpoint} if access.endpoint else {}
-        provider = _Keys(access) if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() not in {"1", "true"} else None
+        provider = _Keys(access) if is_signed() else None
     elif scheme == "az" and access.endpoint:
         options["azure_endpoint"] = access.endpoint
     return {"storage_options": options, "credential_provider": provider}
 
 
-def _transport(access: Access) -> dict[str, str]:
-    tuned, host = access.tuning, urlsplit(access.endpoint).hostname or ""
-    options = {
+def _transport(access: Access) -> dict[str, Any]:
+    tuned = access.tuning
+    return {
         "allow_http": str(access.endpoint.startswith("http://")).lower(),
         "connect_timeout": _in_words(tuned.store_connect_s),
         "read_timeout": _in_words(tuned.store_silent_s),
         "timeout": _in_words(tuned.store_put_s),
+        **proxy_of(access),
     }
-    return options | ({"proxy_url": "http://127.0.0.1:9", "proxy_excludes": host} if host in LOOPBACK else {})
 
 
 def _in_words(seconds: float) -> str:
