@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 from bucket_kit import DATASETS, MINUTES, OPTIONS, STORY, live, objects
-from pipeline_kit import Place, write_keys
-from store_kit import keys_in_environment
+from pipeline_kit import Place
 from stored_lake_kit import StoredLake
 
 import ingest
@@ -15,17 +14,6 @@ from ingest.maintenance.verify import verify
 from ingest.market.catalogue import STOCKS_DAY
 
 SHORT = ("days", "minutes", "options", "corrections", "corrected minutes", "without others", "shrunk")
-
-
-@pytest.fixture(scope="module")
-def patch(seaweed, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patched:
-        keys_in_environment(patched, seaweed.writer)
-        keys = tmp_path_factory.mktemp("keys") / "credentials"
-        write_keys(keys)
-        patched.setenv("MASSIVE_S3_ACCESS_KEY", "KEY")
-        patched.setenv("MASSIVE_S3_SECRET_KEY", "secret-of-the-loopback")
-        yield patched
 
 
 @pytest.fixture(scope="module", params=["some", pytest.param("whole", marks=pytest.mark.long)])

@@ -19,8 +19,7 @@ from bucket_kit import (
     parts_of,
     said,
 )
-from pipeline_kit import Place, write_keys
-from store_kit import keys_in_environment
+from pipeline_kit import Place
 
 import ingest
 from ingest.demo.servers import loopback
@@ -28,17 +27,6 @@ from ingest.market.catalogue import STOCKS_DAY
 
 LONG = pytest.mark.long
 SHORT = ("days", "corrections", "without others", "grown")
-
-
-@pytest.fixture(scope="module")
-def patch(seaweed, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patched:
-        keys_in_environment(patched, seaweed.writer)
-        keys = tmp_path_factory.mktemp("keys") / "credentials"
-        write_keys(keys)
-        patched.setenv("MASSIVE_S3_ACCESS_KEY", "KEY")
-        patched.setenv("MASSIVE_S3_SECRET_KEY", "secret-of-the-loopback")
-        yield patched
 
 
 def lived(seaweed, folder, tiers, steps, name):
