@@ -133,6 +133,12 @@ def is_file(path: Path) -> bool:
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
+def has_size(path: Path, size: int) -> bool:
+    """Whether a name is a regular file of so many bytes, not a link. Raises OSError if that cannot be determined."""
+    found = state(path)
+    return found is not None and stat.S_ISREG(found.st_mode) and found.st_size == size
+
+
 def is_no_file(path: Path) -> bool:
     """Whether a name exists and is not a regular file; by one call, since a file may vanish between two."""
     found = state(path)

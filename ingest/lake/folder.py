@@ -182,7 +182,7 @@ class LakeFolder:
                     names = (name, *(one.removeprefix("session=") for one in sessions))
                     yield from (one for one in names if _NAME.fullmatch(one) and opening.is_there(self.file(one)))
 
-    def strangers(self) -> list[str]:
+    def foreign(self) -> list[str]:
         """Files below the folder that other programs take for some of the lake, as `described`. Raises CacheError."""
         known = {self.file(name) for name in self.found()}
         with durable.translated("look into", self.path):

@@ -115,14 +115,6 @@ class Standing:
         """The partitions whose files are clean, ascending; nobody is asked if no file can be. Raises CacheError."""
         return self.looked().clean if self.current() else []
 
-    def due(self) -> list[Partition]:
-        """The partitions whose files have to be written, ascending. Raises CacheError."""
-        return self.looked().due
-
-    def unwanted(self) -> list[str]:
-        """Partitions that have a file and no session any more, ascending. Raises CacheError."""
-        return self.looked().unwanted
-
 
 @dataclass(frozen=True, slots=True)
 class Compared:

@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -18,11 +18,14 @@ from ingest.lake.frames import frames, lake_schema
 from ingest.lake.partitions import Partition
 from ingest.market.datasets import Dataset
 
-GROUP = 12_288
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_GROUP = 12_288
 """Rows of a row group. The statistics of a group say which tickers it has: with larger ones a reader of one ticker
 decodes more, with smaller ones a reader of all has more to look at."""
 
-LEVEL = 1
+_LEVEL = 1
 """Of zstd: the usual one, 3, takes a sixth more time to write a file, and saves 3 % of it."""
 
 
@@ -64,13 +67,24 @@ def _encode(found: Iterable[pl.DataFrame], dataset: Dataset, sink: "HashingSink"
 
     rows = register_io_source(source, schema=lake_schema(dataset))
     try:
-        rows.sink_parquet(cast(IO[bytes], sink), compression_level=LEVEL, row_group_size=GROUP, metadata=about(dataset))
+        sink_rows(rows, dataset, sink)
     except Exception as error:  # polars makes its own of what was raised on the way
         raise next(iter((*failed, *sink.failed)), error) from error
     return sum(counts)
 
 
-def about(dataset: Dataset) -> dict[str, str]:
+def sink_rows(rows: pl.LazyFrame, dataset: Dataset, sink: "HashingSink", columns: "pa.Schema | None" = None) -> None:
+    """Encode rows as those of the lake's files; `columns` gives them numbers. Raises what polars raises."""
+    rows.sink_parquet(
+        cast(IO[bytes], sink),
+        compression_level=_LEVEL,
+        row_group_size=_GROUP,
+        metadata=_about(dataset),
+        arrow_schema=columns,
+    )
+
+
+def _about(dataset: Dataset) -> dict[str, str]:
     """What a file says of itself: prices are as traded."""
     told = {"dataset": dataset.short, "interval": dataset.interval, "adjust": "none", "format": str(FORMAT)}
     return {f"ingest.{name}": value for name, value in told.items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ingest.errors import CacheError, IngestError, NotFound, UsageError, warn
-from ingest.hints import Message, Value, call
+from ingest.hints import Message, call
 from ingest.lake.partitions import view_name
 from ingest.market.patterns import some
 from ingest.querying.connection import Answer, connect, mentioned, run, without
@@ -16,6 +16,7 @@ from ingest.querying.statements import as_query
 from ingest.querying.tables import Scans
 from ingest.querying.views import View, views
 from ingest.querying.waiting import waited
+from ingest.reading.scan import to_download_the_rest
 from ingest.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class Queries:
     """A connection for one query after another, and the views as of when it was made."""
 
     views: Sequence[View]
@@ -92,12 +93,12 @@ class Asking:
 
 
 @contextmanager
-def asking(settings: Settings) -> Iterator[Asking]:
+def asking(settings: Settings) -> Iterator[Queries]:
     """A connection with the views of all that is stored. Raises UsageError without DuckDB, and CacheError."""
     scans, told = Scans(), list[str | Message]()
     found = views(settings, scans)
     with connect(settings, found, told.append, frames=False) as connection:
-        yield Asking(found, connection, scans, told)
+        yield Queries(found, connection, scans, told)
 
 
 def ask(settings: Settings, query: str) -> pl.DataFrame:
@@ -106,9 +107,9 @@ def ask(settings: Settings, query: str) -> pl.DataFrame:
 
 
 def answered(
-    settings: Settings, query: str, begin: Callable[[Asking], None] = lambda _: None, most: int | None = None
+    settings: Settings, query: str, begin: Callable[[Queries], None] = lambda _: None, most: int | None = None
 ) -> Answer:
-    """The answer to one query, as `Asking.answer` gives it; `begin` is called before it is waited for.
+    """The answer to one query, as `Queries.answer` gives it; `begin` is called before it is waited for.
 
     If a run replaced or removed a file of the lake meanwhile, it is asked again, of what is stored by then: DuckDB
     opens a file more than once.
@@ -128,8 +129,7 @@ def answered(
 def warn_of(chosen: Iterable[View]) -> None:
     """Warn of sessions of which some tickers were not stored."""
     for words, view in _partial(chosen):
-        span: dict[str, Value] = {"start": view.partial[0], "end": view.partial[-1], "save_others": True}
-        warn(words, call("run", "to download the rest", (), dataset=view.dataset.short, **span))
+        warn(words, to_download_the_rest(view.dataset, view.partial))
 
 
 def _partial(chosen: Iterable[View]) -> Iterator[tuple[str, View]]:

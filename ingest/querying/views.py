@@ -121,11 +121,11 @@ def _view(settings: Settings, dataset: Dataset, scans: Scans | None) -> View | N
     clean = [one for one in found if _has_pattern(standing.folder.source(one.name))]
     named = frozenset(one.name for one in clean)
     days = [day for name, one in standing.wanted.items() if name not in named for day in one.sessions]
-    files, objects = _files(standing, [standing.files[one.name] for one in clean], scans or Scans())
-    parts = of_parts(settings, dataset, days, scans) if days else None
     known = [standing.files[one.name] for one in clean]
-    states = {standing.folder.source(one.partition): (one.size, one.mtime_ns) for one in known}
-    return View(dataset, files, parts, days, partial, objects, {} if objects else states)
+    files, objects = _files(standing, known, scans or Scans())
+    parts = of_parts(settings, dataset, days, scans) if days else None
+    states = {} if objects else {path: (one.size, one.mtime_ns) for path, one in zip(files, known, strict=True)}
+    return View(dataset, files, parts, days, partial=partial, objects=objects, states=states)
 
 
 def _state(path: str) -> tuple[int, int] | None:

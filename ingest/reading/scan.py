@@ -11,7 +11,7 @@ from polars.io.plugins import register_io_source
 
 from ingest.cache.cache import Cache
 from ingest.errors import warn
-from ingest.hints import Value, call
+from ingest.hints import Call, Value, call
 from ingest.lake.partitions import together
 from ingest.market.contracts import contracts_of
 from ingest.market.datasets import Dataset
@@ -117,10 +117,15 @@ def warn_of_partial(
         if day in partial and (tickers is None or not all(covers(partial[day], ticker) for ticker in tickers))
     ]
     if without:
-        span: dict[str, Value] = {"start": without[0], "end": without[-1], "save_others": True}
-        hint = call("run", "to download the rest", usual, dataset=cache.dataset.short, **span)
+        hint = to_download_the_rest(cache.dataset, without, usual)
         which = some([str(day) for day in without])
         warn(f"only the tickers tracked at the time were stored (archive.save_others was off): {which}", hint)
+
+
+def to_download_the_rest(dataset: Dataset, days: Sequence[date], usual: tuple[str, ...] = ()) -> Call:
+    """What downloads all tickers of sessions (ascending) of which some were not stored."""
+    span: dict[str, Value] = {"start": days[0], "end": days[-1], "save_others": True}
+    return call("run", "to download the rest", usual, dataset=dataset.short, **span)
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,7 +225,7 @@ def test_a_part_that_cannot_be_read_keeps_the_file_as_it_was(place):
     with for_writing(place.settings(), STOCKS_DAY) as cache:
         with pytest.raises(CacheError, match=str(DAYS[0])):
             bring_lake_up_to_date(cache)
-        assert [one.name for one in Standing.of(cache).due()] == ["2025-02"]
+        assert [one.name for one in Standing.of(cache).looked().due] == ["2025-02"]
     changed = [name for name, state in states(place).items() if before[name] != state]
     assert changed == ["year=2025/month=3/part-0.parquet"]
     assert list((place.root / "lake" / ".staging").iterdir()) == []

@@ -106,7 +106,7 @@ class Lakes(RuleBasedStateMachine):
         assert verify(self.place.settings(), deep=True).broken == ()
         with Cache.read(self.place.settings(), STOCKS_DAY) as cache:
             standing = Standing.of(cache)
-            assert (standing.due(), standing.unwanted()) == ([], [])
+            assert (standing.looked().due, standing.looked().unwanted) == ([], [])
 
     @invariant()
     def what_is_clean_is_right(self):

@@ -424,4 +424,4 @@ def test_a_part_that_cannot_be_read_is_an_error_once_the_rest_is_written(place, 
     with for_writing(place.settings(), STOCKS_DAY) as cache:
         with pytest.raises(CacheError, match=str(DAYS[0])):
             update.bring_lake_up_to_date(cache)
-        assert [one.name for one in Standing.of(cache).due()] == ["2025-02"]
+        assert [one.name for one in Standing.of(cache).looked().due] == ["2025-02"]

@@ -177,7 +177,7 @@ class Bucket(Access):
             yield from page
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove objects; a missing one is no error."""
+        """Remove objects; missing ones are ignored."""
         for begin in range(0, len(names), PAGE):
             self._remove(list(names[begin : begin + PAGE]))
 

@@ -33,13 +33,13 @@ def lake_folder(dataset: str) -> str:
 
 
 def lake_file_in(name: str, dataset: str) -> str:
-    """The name of an object in the folder of a lake, from that below the prefix; "" if it is no file of the lake."""
+    """The name of an object in the folder of a lake, from that below the prefix; "" if it is not a file of the lake."""
     inside = name.removeprefix(f"{lake_folder(dataset)}/")
     return inside if inside != name and _LAKE.fullmatch(inside) else ""
 
 
 def session_in(name: str, dataset: str) -> date | None:
-    """The session of the part that an object is, by its name below the prefix; None if it is no part of the dataset."""
+    """The session of the part that an object is, by its name below the prefix; None if it is not one of the dataset."""
     for tier in TIERS:
         inside = name.removeprefix(object_name(tier, dataset, ""))
         if inside != name and (found := ObjectName.parse(inside)):

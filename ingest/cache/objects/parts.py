@@ -248,7 +248,7 @@ class ObjectParts(PartStore):
         return object_name(tier, self.dataset, name)
 
     def _base(self, stored: Stored) -> str:
-        """The name in its tier. That of what lies in a folder of its own there, which is no part, has a slash."""
+        """The name in its tier. That of what lies in a folder of its own there, and is not a part, has a slash."""
         tier = stored.name.partition("/")[0]
         return stored.name.removeprefix(f"{tier}/{self.dataset}/")
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ingest.errors import CacheError
 from ingest.files import durable, opening
@@ -42,6 +42,12 @@ class DataFiles:
         """The folder of the files, if it is that beside the lake."""
         return self.folder.local(f"{self.table.location()}/data")
 
+    def _near(self) -> Path:
+        """A folder to write in, which is that of the files if they are here. Raises CacheError."""
+        folder = self.here or self.folder.path / "data"
+        durable.make_folder(folder)
+        return folder
+
     def put(self, version: Version) -> str:
         """Put a version in place, durably; returns its URL. Raises CacheError."""
         if version.file is not None:
@@ -57,9 +63,7 @@ class DataFiles:
 
     def _fetched(self, version: Version) -> Path:
         """A file of a lake in an object store, as a local one."""
-        folder = self.here or self.folder.path / "data"
-        durable.make_folder(folder)
-        left = durable.another(folder / version.name)
+        left = durable.another(self._near() / version.name)
         with durable.staging(left, under=left) as put:
             for piece in self.fetch(version.partition):
                 put(piece)
@@ -78,8 +82,7 @@ class DataFiles:
 
     def _in_microseconds(self, version: Version, file: Path) -> str:
         """Write a version with times in microseconds. Raises CacheError if one has a part of a microsecond."""
-        folder = self.here or self.folder.path / "data"
-        durable.make_folder(folder)
+        folder = self._near()
         left = durable.another(folder / f"{version.partition}.parquet")
         own = _rewritten(file, left, self.dataset)
         name = str(DataName.of(version.partition, version.sha256, own))
@@ -110,7 +113,7 @@ class DataFiles:
         """Whether a data file is where the table says, with its size in bytes."""
         file = self.folder.local(url)
         if file is not None:
-            return opening.is_file(file) and opening.size(file) == size
+            return opening.has_size(file, size)
         if not self.look:
             return True
         with translated(f"look at {url}"):
@@ -154,7 +157,7 @@ def _rewritten(file: Path, left: Path, dataset: Dataset) -> str:
     """Write a lake's file with times in microseconds; returns the hash of its bytes. Raises CacheError."""
     import polars as pl
 
-    from ingest.lake.writing import GROUP, LEVEL, HashingSink, about
+    from ingest.lake.writing import HashingSink, sink_rows
 
     lake = pl.scan_parquet(file, glob=False, hive_partitioning=False)
     with translated(f"read {file}"):
@@ -163,13 +166,7 @@ def _rewritten(file: Path, left: Path, dataset: Dataset) -> str:
         rows = lake.with_columns(pl.col("time").dt.cast_time_unit("us"))
         with durable.staging(left, under=left) as put:
             sink = HashingSink(put)
-            rows.sink_parquet(
-                cast(IO[bytes], sink),
-                compression_level=LEVEL,
-                row_group_size=GROUP,
-                metadata=about(dataset),
-                arrow_schema=_numbered(dataset),
-            )
+            sink_rows(rows, dataset, sink, _numbered(dataset))
     return sink.sha256
 
 

@@ -197,6 +197,11 @@ def is_configured(catalog: str) -> bool:
     return any(folder and Path(folder, ".pyiceberg.yaml").is_file() for folder in folders)
 
 
+def reading(folder: TableFolder) -> closing[sqlite3.Connection]:
+    """The catalog beside the lake, for reading: nothing is made where there is none. Raises sqlite3.Error."""
+    return closing(sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=ro", uri=True))
+
+
 def registered(folder: TableFolder, catalog: str) -> str | None:
     """The URL of a table's metadata, as the catalog beside the lake has it; None if it has none, or cannot be read.
 
@@ -206,7 +211,7 @@ def registered(folder: TableFolder, catalog: str) -> str | None:
         "SELECT metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?"
     )
     try:
-        with closing(sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        with reading(folder) as db:
             found = db.execute(query, (catalog, NAMESPACE, folder.view)).fetchone()
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
-from pathlib import Path
 from typing import Self
 
 from ingest.files import durable, opening
@@ -63,15 +62,10 @@ class Noted:
         if not self.metadata.startswith(f"{folder.location}/") or registered(folder, catalog) != self.metadata:
             return False
         metadata = folder.local(self.metadata)
-        if metadata is None or not _has_size(metadata, self.size):
+        if metadata is None or not opening.has_size(metadata, self.size):
             return False
-        return all(
-            _has_size(metadata.with_name(name), size) for name, size in (self.lists or {}).items()
-        ) and _has_files(folder, goal)
-
-
-def _has_size(file: Path, size: int) -> bool:
-    return opening.is_file(file) and opening.size(file) == size
+        lists = {metadata.with_name(name): size for name, size in (self.lists or {}).items()}
+        return all(opening.has_size(file, size) for file, size in lists.items()) and _has_files(folder, goal)
 
 
 def _is_kept(day: str, goal: Goal) -> bool:

@@ -79,15 +79,15 @@ def snapshots_of(cache: Cache, lake: Lake) -> list[SnapshotState]:
         count, first, last = _sessions(told)
         found.append(
             SnapshotState(
-                folder.table,
-                str(one.snapshot_id),
-                datetime.fromtimestamp(one.timestamp_ms / 1000, UTC),
-                newest is not None and one.snapshot_id == newest.snapshot_id,
-                count,
-                first,
-                last,
-                int(told.get("total-records", 0)),
-                int(told.get("total-data-files", 0)),
+                table=folder.table,
+                snapshot=str(one.snapshot_id),
+                made=datetime.fromtimestamp(one.timestamp_ms / 1000, UTC),
+                newest=newest is not None and one.snapshot_id == newest.snapshot_id,
+                sessions=count,
+                first=first,
+                last=last,
+                rows=int(told.get("total-records", 0)),
+                files=int(told.get("total-data-files", 0)),
             )
         )
     return found

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from ingest.errors import CacheError, IngestError
 from ingest.files import durable, opening
 from ingest.hints import call
 from ingest.lake.frames import lake_schema
-from ingest.lake.iceberg.naming import NAMESPACE, TableFolder, registered, require
+from ingest.lake.iceberg.naming import NAMESPACE, TableFolder, reading, registered, require
 from ingest.market.datasets import Dataset
 from ingest.settings.sections.lake import Lake
 
@@ -109,7 +109,7 @@ def _put_damaged_aside(folder: TableFolder) -> None:
 def is_database(folder: TableFolder) -> bool:
     """Whether the catalog beside the lake is a database that is whole."""
     try:
-        with closing(sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        with reading(folder) as db:
             return bool(db.execute("PRAGMA quick_check").fetchall() == [("ok",)])
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):

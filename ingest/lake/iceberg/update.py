@@ -51,7 +51,7 @@ def bring_table_up_to_date(cache: Cache, lake: Lake, look: bool = False) -> Tabl
     noted = Noted.read(folder)
     if not look and noted.is_up_to_date(folder, goal, lake.catalog):
         return None
-    update = _Update(cache, lake, folder, goal, noted, look)
+    update = _Update(cache, lake, folder, goal, noted, look=look)
     for _ in range(_TRIES):
         if (done := update.attempt()) is not None:
             return replace(done, seconds=time.monotonic() - started) if done.snapshot or done.notice else None
@@ -112,7 +112,7 @@ class _Update:
 
         dataset = self.cache.dataset
         opened = open_table(self.folder, dataset, self.lake)
-        nothing = TableWritten(self.folder.table, "", 0, 0, 0, 0, 0.0)
+        nothing = TableWritten(self.folder.table, snapshot="", added=0, removed=0, rows=0, sessions=0, seconds=0.0)
         if opened.table is None and not self.goal.versions:
             return nothing
         table = opened.table or make_table(opened, self.folder, dataset)
@@ -190,12 +190,12 @@ class _Update:
             self._sweep(table, files)
         metadata = self.folder.local(table.metadata_location)
         Noted(
-            self.goal.contents,
-            table.metadata_location,
-            opening.size(metadata) if metadata else -1,
-            len(list(files.found())),
-            self.noted.sessions_after(self.goal),
-            self._lists(table),
+            contents=self.goal.contents,
+            metadata=table.metadata_location,
+            size=opening.size(metadata) if metadata else -1,
+            files=len(list(files.found())),
+            sessions=self.noted.sessions_after(self.goal),
+            lists=self._lists(table),
         ).write(self.folder)
 
     def _lists(self, table: "Table") -> dict[str, int]:

@@ -49,7 +49,7 @@ def _check_local(standing: Standing, folder: LakeFolder) -> Iterator[Problem]:
             continue
         if sha256 != standing.files[partition.name].sha256:
             yield _problem("damaged", standing, partition, "it has been changed since it was written")
-    for name in folder.strangers():
+    for name in folder.foreign():
         yield Problem("orphan", "lake", name, STRANGE)
 
 
@@ -77,9 +77,7 @@ def check_table(cache: Cache, lake: Lake) -> Iterator[Problem]:
     """Compare the files that the table's snapshots need with their hashes. Raises UsageError without the library."""
     for flaw in flaws(cache, lake):
         kind: Kind = "missing" if flaw.is_missing else "damaged"
-        yield Problem(
-            kind, "lake", flaw.name, f"{flaw.why}; a repair puts it back, or drops the snapshots that need it"
-        )
+        yield Problem(kind, "lake", flaw.name, f"{flaw.why}; {PUT_BACK}")
 
 
 def _where(found: pl.DataFrame, frame: pl.DataFrame) -> str:

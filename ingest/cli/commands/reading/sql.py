@@ -22,7 +22,7 @@ from ingest.errors import IngestError, UsageError, printable
 from ingest.files import durable
 from ingest.files.leftovers import writing_in
 from ingest.hints import Option, call
-from ingest.querying.asking import Asking, answered, asking, warn_of
+from ingest.querying.asking import Queries, answered, asking, warn_of
 from ingest.querying.connection import Answer
 from ingest.settings import Settings
 
@@ -89,7 +89,7 @@ def _typed() -> str:
 
 
 def _answer(chosen: Settings, query: str, how: Printing) -> Answer:
-    def begin(questions: Asking) -> None:
+    def begin(questions: Queries) -> None:
         _tell_of_parts(questions, query, chosen)
         warn_of(questions.mentioned(query))
 
@@ -127,7 +127,7 @@ def _begun(tables: Iterable[str]) -> str:
     )
 
 
-def _tell_of_parts(questions: Asking, query: str, chosen: Settings) -> None:
+def _tell_of_parts(questions: Queries, query: str, chosen: Settings) -> None:
     """Say, before it is waited for, what a query reads from the parts."""
     for view in questions.mentioned(query):
         if view.parts:
