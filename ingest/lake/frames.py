@@ -1,14 +1,13 @@
 """The rows of a partition, from the parts, sorted by ticker and time, in frames of bounded size.
 
-A month of stocks is one frame. More is cut by ticker: the indexes of the parts say where a frame's worth of rows ends,
-and each frame reads only the members of its own tickers.
+What is larger than a frame, such as a month of stocks, is cut by ticker: the indexes of the parts say where a frame's
+worth of rows ends, and each frame reads only the members of its own tickers.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TypeVar
 
 import polars as pl
 
@@ -16,6 +15,7 @@ from ingest.cache.cache import Layout
 from ingest.cache.layout import MemberIndex, PartsOf
 from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.parts.bars import firsts, rows_of_many, schema_of
+from ingest.cache.parts.groups import in_groups
 from ingest.cache.parts.parts import read_members, read_rows
 from ingest.cache.parts.store import key_to_read
 from ingest.market.contracts import contract_schema, with_contracts
@@ -29,8 +29,6 @@ _PIECE = 1 << 20
 
 _PARSED = 4 << 20
 """Bytes of text that are parsed at once."""
-
-_Item = TypeVar("_Item")
 
 
 def lake_schema(dataset: Dataset) -> pl.Schema:
@@ -48,7 +46,7 @@ def frames(layout: Layout, sessions: Sequence[PartsOf], most: int = MOST) -> Ite
     for span in _spans(sessions, most):
         parts = [(one, tier) for tier in TIERS for one in sessions if tier in one.index]
         texts = read_ahead(partial(_texts, layout, span), parts, layout.parts.ahead)
-        batches = _groups(chain.from_iterable(texts), lambda text: len(text[1]), _PARSED)
+        batches = in_groups(chain.from_iterable(texts), lambda text: len(text[1]), _PARSED)
         found = [span.of(rows_of_many(some, layout.dataset)) for some in batches]
         rows = firsts(pl.concat([pl.DataFrame(schema=schema_of(layout.dataset)), *found]), layout.dataset)
         yield with_contracts(rows, layout.dataset).cast(dict(lake_schema(layout.dataset)))  # type: ignore[arg-type]
@@ -114,19 +112,6 @@ def _texts(layout: Layout, span: _Span, part: tuple[PartsOf, Tier]) -> Iterable[
 
 
 def _pieces(index: MemberIndex) -> Iterator[Sequence[int]]:
-    """The members of a part in groups of about `_PIECE` packed bytes."""
+    """The members of a part in groups of at most `_PIECE` packed bytes."""
     offsets = index.offsets
-    return _groups(range(len(index.firsts)), lambda member: offsets[member + 1] - offsets[member], _PIECE)
-
-
-def _groups(items: Iterable[_Item], size: Callable[[_Item], int], enough: int) -> Iterator[Sequence[_Item]]:
-    """Items in groups, each ended by the one with which it has `enough`."""
-    group, together = list[_Item](), 0
-    for item in items:
-        group.append(item)
-        together += size(item)
-        if together >= enough:
-            yield group
-            group, together = [], 0
-    if group:
-        yield group
+    return in_groups(range(len(index.firsts)), lambda member: offsets[member + 1] - offsets[member], _PIECE)

@@ -20,11 +20,11 @@ from ingest.cache.csv_files import CsvFolder
 from ingest.cache.layout import PartsOf
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.records import FORMAT, Projection, period_of
+from ingest.cache.parts.groups import in_groups
 from ingest.errors import CacheError
 from ingest.events import Projected
 from ingest.files import batches
 from ingest.market.patterns import covered
-from ingest.tracked.groups import in_groups
 
 _MAX_ROWS = 100_000
 """Rows in memory at once, some 300 bytes each while they are sorted: the tickers of a month are taken in groups."""

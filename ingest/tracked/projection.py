@@ -10,11 +10,11 @@ from ingest.cache.cache import Cache
 from ingest.cache.csv_files import CsvFolder
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.records import FORMAT_CHANGE, Projection
+from ingest.cache.parts.groups import in_groups
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.events import Projected
 from ingest.files import batches
 from ingest.tracked import months
-from ingest.tracked.groups import in_groups
 
 _MAX_ROWS = 60_000
 """Rows in memory at once, a few hundred bytes each while they are sorted. Tickers are taken in groups, so that memory

@@ -26,6 +26,7 @@ from pipeline_kit import Place, flat, window, write_keys
 
 from ingest.cache.commit import for_writing
 from ingest.cache.manifest import Manifest
+from ingest.cache.parts.groups import in_groups
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError
@@ -37,7 +38,6 @@ from ingest.market.tickers import file_stem
 from ingest.market.windows import Window
 from ingest.planning.request import Request
 from ingest.tracked import csv_lines, months
-from ingest.tracked.groups import in_groups
 from ingest.tracked.update import bring_up_to_date
 
 STOCKS = [(day, stock_minutes(day)) for day in DAYS]

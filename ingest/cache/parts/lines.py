@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 import polars as pl
 
 from ingest.cache.layout import PartsOf
 from ingest.cache.parts.ahead import read_ahead
+from ingest.cache.parts.groups import in_groups
 from ingest.cache.parts.parts import read_lines
 from ingest.cache.parts.store import PartStore, key_to_read
 from ingest.errors import CacheError
@@ -135,18 +137,9 @@ def batches(
     texts: Iterable[tuple[tuple[str, ...], bytes]], most: int = BATCH_BYTES
 ) -> Iterator[tuple[tuple[str, ...], bytes]]:
     """Texts with equal columns, joined up to `most` bytes."""
-    columns: tuple[str, ...] = ()
-    batch: list[bytes] = []
-    size = 0
-    for these, text in texts:
-        if batch and (these != columns or size + len(text) > most):
-            yield columns, b"".join(batch)
-            batch, size = [], 0
-        columns = these
-        batch.append(text)
-        size += len(text)
-    if batch:
-        yield columns, b"".join(batch)
+    for columns, alike in groupby(texts, lambda one: one[0]):
+        for group in in_groups((text for _, text in alike), len, most):
+            yield columns, b"".join(group)
 
 
 def check_columns(columns: Collection[str], numbers: Collection[str] = ()) -> None:
