@@ -43,6 +43,15 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 _NUMBERS = itertools.count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with `polars_scans_objects` come last in their process.
+
+    Once polars has read an object store, a thread of it calls `getenv` ten times a second for as long as the process
+    lives, and glibc before 2.41 may crash there while another thread adds a variable, as thousands of tests do.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("polars_scans_objects") is not None)
+
+
 def pytest_collection_finish() -> None:
     """Look for garbage as a run does: the modules never become any, and to search them takes a tenth of the time."""
     gc.freeze()

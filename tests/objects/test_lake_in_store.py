@@ -34,6 +34,8 @@ from ingest.planning.request import Request
 from ingest.querying.asking import ask
 from ingest.reading.scan import Scanned, lazy_rows
 
+pytestmark = pytest.mark.polars_scans_objects
+
 MONTHS = {
     "2025-02": "lake/stocks-day/year=2025/month=2/part-0.parquet",
     "2025-03": "lake/stocks-day/year=2025/month=3/part-0.parquet",

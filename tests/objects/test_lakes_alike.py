@@ -13,6 +13,8 @@ from ingest.lake.state import lake_state
 from ingest.maintenance.verify import verify
 from ingest.market.catalogue import STOCKS_DAY
 
+pytestmark = pytest.mark.polars_scans_objects
+
 SHORT = ("days", "minutes", "options", "corrections", "corrected minutes", "without others", "shrunk")
 
 

@@ -11,6 +11,8 @@ import pytest
 from ingest.cache.objects.client import Access
 from ingest.cache.objects.scanning import scan_options
 
+pytestmark = pytest.mark.polars_scans_objects
+
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY")
 SECRET = "c2VjcmV0c2VjcmV0"
 

@@ -98,14 +98,13 @@ def _served(console: Answers, exhibits: Sequence[Exhibit], with_store: bool) -> 
 @contextmanager
 def _keys_of(source: server.DemoSource) -> Iterator[None]:
     """Let the block find the keys of the demo, and not those of the user, which are not for this server."""
-    before = dict(os.environ)
+    names = ("AWS_SHARED_CREDENTIALS_FILE", *OWN_VARIABLES)
+    before = {name: value for name in names if (value := os.environ.pop(name, None)) is not None}
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(source.credentials)
-    for name in OWN_VARIABLES:
-        os.environ.pop(name, None)
     try:
         yield
     finally:
-        os.environ.clear()
+        del os.environ["AWS_SHARED_CREDENTIALS_FILE"]
         os.environ.update(before)
 
 
