@@ -13,8 +13,8 @@ from polars.testing import assert_frame_equal
 
 from ingest.errors import CacheError
 from ingest.events import TableWritten
-from ingest.lake.iceberg import snapshots as making
-from ingest.lake.iceberg import update
+from ingest.lake.iceberg import attempt, tidying
+from ingest.lake.iceberg.snapshots import References, expirable
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def check(place):
     """The table has the rows of the lake, and no file that it does not need."""
     table = table_of(place)
     assert_frame_equal(read(table, place), in_lake(place))
-    names = {url.rpartition("/")[2] for url in making.References.of(table, table.metadata.snapshots).data}
+    names = {url.rpartition("/")[2] for url in References.of(table, table.metadata.snapshots).data}
     assert {path.name for path in data_files(place)} == names - {"rows.parquet"}
 
 
@@ -64,7 +64,7 @@ def test_killed_before_the_snapshot_the_next_run_makes_it(at, place, server, mon
 
     corrected(server)
     with monkeypatch.context() as patched:
-        patched.setattr(making, at, die)
+        patched.setattr(attempt, at, die)
         with pytest.raises(Killed):
             place.run(*window(DAYS))
     assert snapshots(place) == 1
@@ -80,7 +80,7 @@ def test_killed_after_the_snapshot_there_is_no_other(place, server, monkeypatch)
 
     corrected(server)
     with monkeypatch.context() as patched:
-        patched.setattr(update._Update, "_tidy", die)
+        patched.setattr(attempt, "tidy", die)
         with pytest.raises(Killed):
             place.run(*window(DAYS))
     assert written(place.run(*window(DAYS))) == []
@@ -198,7 +198,7 @@ def test_rows_that_another_program_has_deleted_are_put_back(place):
 
 @pytest.mark.parametrize("how_often", [1, 5])
 def test_a_program_that_writes_at_the_same_time_is_waited_for(how_often, place, server, monkeypatch):
-    kept, times = making.commit, []
+    kept, times = attempt.commit, []
 
     def late(table, *rest):
         if len(times) < how_often:
@@ -207,11 +207,11 @@ def test_a_program_that_writes_at_the_same_time_is_waited_for(how_often, place, 
         kept(table, *rest)
 
     corrected(server)
-    monkeypatch.setattr(making, "commit", late)
+    monkeypatch.setattr(attempt, "commit", late)
     ran = place.run(*window(DAYS), fails=CacheError if how_often > 1 else None)
     if how_often > 1:
         assert "other programs keep changing the table ingest.stocks_day" in str(ran.error)
-        monkeypatch.setattr(making, "commit", kept)
+        monkeypatch.setattr(attempt, "commit", kept)
         place.run(*window(DAYS))
     check(place)
 
@@ -227,7 +227,7 @@ def test_a_table_with_other_columns_is_refused(place):
 def test_old_snapshots_and_their_files_go(place, server, monkeypatch):
     first = table_of(place).current_snapshot()
     corrected(server)
-    monkeypatch.setattr(making, "expirable", lambda table, keep: [first] if snapshots(place) > 1 else [])
+    monkeypatch.setattr(tidying, "expirable", lambda table, keep: [first] if snapshots(place) > 1 else [])
     place.run(*window(DAYS))
     assert snapshots(place) == 1
     assert len(data_files(place)) == 2
@@ -241,10 +241,10 @@ def test_snapshots_that_a_tag_or_time_needs_stay(place, server):
     place.run(*window(DAYS))
     table = table_of(place)
     first, second = table.metadata.snapshots
-    assert making.expirable(table, timedelta(days=1)) == []
-    assert making.expirable(table, timedelta(days=-1)) == [first]
+    assert expirable(table, timedelta(days=1)) == []
+    assert expirable(table, timedelta(days=-1)) == [first]
     table.manage_snapshots().create_tag(first.snapshot_id, "before").commit()
-    assert making.expirable(table, timedelta(days=-1)) == []
+    assert expirable(table, timedelta(days=-1)) == []
     assert table.current_snapshot() == second
 
 

@@ -19,8 +19,8 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from ingest.errors import CacheError
 from ingest.events import TableWritten
-from ingest.lake.iceberg import snapshots as making
-from ingest.lake.iceberg.snapshots import is_damage, is_listed
+from ingest.lake.iceberg import tidying
+from ingest.lake.iceberg.snapshots import References, is_damage, is_listed
 from ingest.maintenance.verify import verify
 
 
@@ -199,14 +199,14 @@ def test_killed_while_the_files_of_old_snapshots_go_the_next_run_removes_the_oth
         kept(io, url)
 
     with monkeypatch.context() as patched:
-        patched.setattr(making, "expirable", lambda table, _: table.metadata.snapshots[:-1])
+        patched.setattr(tidying, "expirable", lambda table, _: table.metadata.snapshots[:-1])
         patched.setattr(PyArrowFileIO, "delete", die)
         with pytest.raises(Killed):
             correct(place, server, b"AAPL4")
     place.run(*window(DAYS))
     check(place)
     table = table_of(place)
-    names = {url.rpartition("/")[2] for url in making.References.of(table, table.metadata.snapshots).data}
+    names = {url.rpartition("/")[2] for url in References.of(table, table.metadata.snapshots).data}
     assert {path.name for path in data_files(place)} == names
 
 

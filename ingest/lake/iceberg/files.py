@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.cache.manifest.lake import LakeFile
 from ingest.errors import CacheError
 from ingest.files import durable, opening
 from ingest.lake.iceberg.naming import DataName, TableFolder, Version
@@ -27,14 +28,14 @@ _COPIED = 1 << 20
 class DataFiles:
     """The data files of a dataset's table, in a folder here or anywhere that pyiceberg reaches.
 
-    `fetch` has the bytes of a partition's file, if the lake is in an object store. With `look` files of a table that is
+    `fetch` has the bytes of one of its files, if the lake is in an object store. With `look` files of a table that is
     elsewhere are looked at, too, by a request for each.
     """
 
     table: "Table"
     folder: TableFolder
     dataset: Dataset
-    fetch: Callable[[str], Iterator[bytes]]
+    fetch: Callable[[LakeFile], Iterator[bytes]]
     look: bool = True
 
     @property
@@ -50,22 +51,22 @@ class DataFiles:
 
     def put(self, version: Version) -> str:
         """Put a version in place, durably; returns its URL. Raises CacheError."""
-        if version.file is not None:
-            return self._put(version, version.file)
-        file = self._fetched(version)
+        if version.path is not None:
+            return self._put(version, version.path)
+        path = self._fetched(version)
         try:
-            return self._put(version, file)
+            return self._put(version, path)
         finally:
-            durable.remove(file)
+            durable.remove(path)
 
-    def _put(self, version: Version, file: Path) -> str:
-        return self._in_microseconds(version, file) if self.dataset.kind.timed else self._taken(file, version.name)
+    def _put(self, version: Version, path: Path) -> str:
+        return self._in_microseconds(version, path) if self.dataset.kind.timed else self._taken(path, version.name)
 
     def _fetched(self, version: Version) -> Path:
         """A file of a lake in an object store, as a local one."""
         left = durable.another(self._near() / version.name)
         with durable.staging(left, under=left) as put:
-            for piece in self.fetch(version.partition):
+            for piece in self.fetch(version.file):
                 put(piece)
         return left
 
@@ -80,12 +81,12 @@ class DataFiles:
         durable.sync_folder(self.here)
         return self._url(name)
 
-    def _in_microseconds(self, version: Version, file: Path) -> str:
+    def _in_microseconds(self, version: Version, path: Path) -> str:
         """Write a version with times in microseconds. Raises CacheError if one has a part of a microsecond."""
         folder = self._near()
-        left = durable.another(folder / f"{version.partition}.parquet")
-        own = _rewritten(file, left, self.dataset)
-        name = str(DataName.of(version.partition, version.sha256, own))
+        left = durable.another(folder / f"{version.file.partition}.parquet")
+        own = _rewritten(path, left, self.dataset)
+        name = str(DataName.of(version.file.partition, version.file.sha256, own))
         if self.here is None:
             url = self._sent(left, name)
             durable.remove(left)

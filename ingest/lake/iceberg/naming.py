@@ -64,33 +64,35 @@ class DataName:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What a table should have of a partition: the rows of a file of the lake, whose hash is `sha256`.
+    """What a table should have of a partition: the rows of a file of the lake.
 
-    It has `size` bytes. `file` is where it is, None if that is an object of a store.
+    `path` is where that is; None if it is an object of a store.
     """
 
-    partition: str
-    file: Path | None
-    rows: int
-    sha256: str
-    size: int
+    file: LakeFile
+    path: Path | None
+
+    @classmethod
+    def of(cls, file: LakeFile, place: LakePlace) -> Self:
+        """That of a file in a place."""
+        return cls(file, None if place.url else Path(place.source(file.partition)))
 
     @property
     def made_of(self) -> str:
         """The beginning of its hash, as names of data files have it."""
-        return self.sha256[:_DIGITS]
+        return self.file.sha256[:_DIGITS]
 
     @property
     def name(self) -> str:
         """The name of its data file, if that is the lake's file."""
-        return str(DataName.of(self.partition, self.sha256, self.sha256))
+        return str(DataName.of(self.file.partition, self.file.sha256, self.file.sha256))
 
-    def is_at(self, file: Path) -> bool:
+    def is_at(self, path: Path) -> bool:
         """Whether a data file is another name of the lake's file, or a copy that nobody has changed."""
-        theirs = opening.state(file)
-        if self.file is None or theirs is None:
-            return theirs is not None and theirs.st_size == self.size
-        ours = opening.state(self.file)
+        theirs = opening.state(path)
+        if self.path is None or theirs is None:
+            return theirs is not None and theirs.st_size == self.file.size
+        ours = opening.state(self.path)
         if ours is None:
             return False
         if (ours.st_ino, ours.st_dev) == (theirs.st_ino, theirs.st_dev):
@@ -118,7 +120,7 @@ class Goal:
         names = {one.name for one in clean}
         files = [standing.files[one.name] for one in clean]
         # Without a row a file has no statistics, and so no place in a table.
-        versions = {one.partition: _version(one, standing.folder) for one in files if one.rows}
+        versions = {one.partition: Version.of(one, standing.folder) for one in files if one.rows}
         made_of = cache.manifest.lake.made_of()
         sessions = {day.isoformat(): _short(made_of[day]) for one in clean for day in one.sessions}
         return cls(versions, frozenset(standing.wanted.keys() - names), sessions)
@@ -126,13 +128,8 @@ class Goal:
     @property
     def contents(self) -> str:
         """A hash of all of it: equal ones have the same rows."""
-        text = "\n".join(f"{one.partition} {one.made_of}" for one in self.versions.values())
+        text = "\n".join(f"{partition} {one.made_of}" for partition, one in self.versions.items())
         return _short(f"{text}\n{sorted(self.keep)}")
-
-
-def _version(file: LakeFile, place: LakePlace) -> Version:
-    path = None if place.url else Path(place.source(file.partition))
-    return Version(file.partition, path, file.rows, file.sha256, file.size)
 
 
 def _short(text: str) -> str:

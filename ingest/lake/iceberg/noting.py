@@ -75,8 +75,8 @@ def _is_kept(day: str, goal: Goal) -> bool:
 def _has_files(folder: TableFolder, goal: Goal) -> bool:
     names = [DataName.parse(name) for name in opening.names(folder.path / "data")]
     found = {(one.partition, one.made_of): str(one) for one in names if one}
-    for one in goal.versions.values():
-        name = found.get((one.partition, one.made_of))
+    for partition, one in goal.versions.items():
+        name = found.get((partition, one.made_of))
         if name is None or (name == one.name and not one.is_at(folder.path / "data" / name)):
             return False
     return True
