@@ -1,10 +1,25 @@
-"""Reads the tables of Iceberg that tests have made, and the lake's rows to compare them with."""
+"""A cache that keeps its lake as a table of Iceberg, too, what is read of both, and how one session is corrected."""
 
 import polars as pl
+import pytest
+from lake_kit import DAYS
+from pipeline_kit import Place, key, market_day, pack, window
 from pyiceberg.catalog import load_catalog
 from sqlalchemy import URL
 
 from ingest.lake.partitions import view_name
+
+
+@pytest.fixture
+def place(server, tmp_path):
+    place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True)
+    place.run(*window(DAYS))
+    return place
+
+
+def correct(server, name=b"AAPL2"):
+    """Publish a session again, with another name for a ticker."""
+    server.put(key(DAYS[1]), pack(market_day(DAYS[1]).replace(b"\nAAPL,", b"\n" + name + b",")))
 
 
 def table_of(place, **catalog):

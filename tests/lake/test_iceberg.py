@@ -7,7 +7,7 @@ from datetime import date
 
 import polars as pl
 import pytest
-from iceberg_kit import data_files, in_lake, order, read, table_of
+from iceberg_kit import correct, data_files, in_lake, order, place, read, table_of
 from lake_kit import DAYS
 from pipeline_kit import Place, key, market_day, pack, window
 from polars.testing import assert_frame_equal
@@ -19,14 +19,9 @@ from ingest.maintenance.pruning import Selection, remove_from
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 
+__all__ = ["place"]
+
 SOME = ["stocks-day", "stocks-minute", "options-day", "options-minute", "crypto-minute", "indices-day"]
-
-
-@pytest.fixture
-def place(server, tmp_path):
-    place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True)
-    place.run(*window(DAYS))
-    return place
 
 
 def check(place):
@@ -80,7 +75,7 @@ def test_a_run_with_nothing_new_needs_no_library(place, monkeypatch):
 def test_before_a_correction_is_a_query(place, server):
     before = in_lake(place)
     first = table_of(place).current_snapshot()
-    server.put(key(DAYS[1]), pack(market_day(DAYS[1]).replace(b"\nAAPL,", b"\nAAPL2,")))
+    correct(server)
     place.run(*window(DAYS))
     check(place)
     table = table_of(place)

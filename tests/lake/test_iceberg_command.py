@@ -4,27 +4,22 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from iceberg_kit import data_files, in_lake, read, snapshots, table_folder, table_of
+from iceberg_kit import correct, data_files, in_lake, place, read, snapshots, table_folder, table_of
 from lake_kit import DAYS
-from pipeline_kit import Place, key, market_day, pack, window
+from pipeline_kit import Place, window
 from polars.testing import assert_frame_equal
 
 from ingest.lake.state import lake_snapshots
 from ingest.maintenance.verify import verify
 from ingest.market.catalogue import STOCKS_DAY
 
-
-@pytest.fixture
-def place(server, tmp_path):
-    place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True)
-    place.run(*window(DAYS))
-    return place
+__all__ = ["place"]
 
 
 @pytest.fixture
 def corrected(place, server):
     """The place after a run that corrects a session."""
-    server.put(key(DAYS[1]), pack(market_day(DAYS[1]).replace(b"\nAAPL,", b"\nAAPL2,")))
+    correct(server)
     place.run(*window(DAYS))
     return place
 

@@ -6,9 +6,9 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from iceberg_kit import data_files, in_lake, read, snapshots, table_folder, table_of
+from iceberg_kit import correct, data_files, in_lake, place, read, snapshots, table_folder, table_of
 from lake_kit import DAYS
-from pipeline_kit import Place, key, market_day, pack, window
+from pipeline_kit import Place, window
 from polars.testing import assert_frame_equal
 
 from ingest.errors import CacheError
@@ -16,12 +16,7 @@ from ingest.events import TableWritten
 from ingest.lake.iceberg import attempt, tidying
 from ingest.lake.iceberg.snapshots import References, expirable
 
-
-@pytest.fixture
-def place(server, tmp_path):
-    place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True)
-    place.run(*window(DAYS))
-    return place
+__all__ = ["place"]
 
 
 def check(place):
@@ -34,10 +29,6 @@ def check(place):
 
 def written(ran):
     return [one for one in ran.events if isinstance(one, TableWritten)]
-
-
-def corrected(server):
-    server.put(key(DAYS[1]), pack(market_day(DAYS[1]).replace(b"\nAAPL,", b"\nAAPL2,")))
 
 
 def execute(place, statement):
@@ -62,7 +53,7 @@ def test_killed_before_the_snapshot_the_next_run_makes_it(at, place, server, mon
     def die(*_):
         raise Killed
 
-    corrected(server)
+    correct(server)
     with monkeypatch.context() as patched:
         patched.setattr(attempt, at, die)
         with pytest.raises(Killed):
@@ -78,7 +69,7 @@ def test_killed_after_the_snapshot_there_is_no_other(place, server, monkeypatch)
     def die(*_):
         raise Killed
 
-    corrected(server)
+    correct(server)
     with monkeypatch.context() as patched:
         patched.setattr(attempt, "tidy", die)
         with pytest.raises(Killed):
@@ -92,7 +83,7 @@ def test_what_a_killed_run_left_is_removed(place, server):
     left = table_folder(place) / "data"
     shutil.copy(data_files(place)[0], left / "2024-12-0123456789abcdef.parquet")
     (left / ".2024-12.parquet.ingest-0123456789abcdef.tmp").write_bytes(b"half")
-    corrected(server)
+    correct(server)
     place.run(*window(DAYS))
     check(place)
 
@@ -111,7 +102,7 @@ def drop_row(place):
 
 @pytest.mark.parametrize("deed", [lose_catalog, damage_catalog, drop_row])
 def test_a_lost_catalog_costs_no_snapshot(deed, place, server):
-    corrected(server)
+    correct(server)
     place.run(*window(DAYS))
     deed(place)
     assert written(place.run(*window(DAYS))) == []
@@ -120,7 +111,7 @@ def test_a_lost_catalog_costs_no_snapshot(deed, place, server):
 
 
 def test_metadata_that_cannot_be_read_is_replaced_by_an_earlier_one(place, server):
-    corrected(server)
+    correct(server)
     place.run(*window(DAYS))
     newest = sorted((table_folder(place) / "metadata").glob("*.metadata.json"))[-1]
     newest.write_bytes(b"{")
@@ -158,7 +149,7 @@ def test_an_edited_file_of_the_lake_is_an_edited_data_file_and_both_are_mended(p
 
 @pytest.mark.parametrize("how", [shutil.copytree, shutil.move])
 def test_a_cache_that_is_moved_or_copied_has_a_table_of_its_own(how, place, server, tmp_path):
-    corrected(server)
+    correct(server)
     place.run(*window(DAYS))
     before = in_lake(place)
     new = replace(place, root=tmp_path / "other place %41é" / "cache")
@@ -206,7 +197,7 @@ def test_a_program_that_writes_at_the_same_time_is_waited_for(how_often, place, 
             interfere(place)
         kept(table, *rest)
 
-    corrected(server)
+    correct(server)
     monkeypatch.setattr(attempt, "commit", late)
     ran = place.run(*window(DAYS), fails=CacheError if how_often > 1 else None)
     if how_often > 1:
@@ -226,7 +217,7 @@ def test_a_table_with_other_columns_is_refused(place):
 
 def test_old_snapshots_and_their_files_go(place, server, monkeypatch):
     first = table_of(place).current_snapshot()
-    corrected(server)
+    correct(server)
     monkeypatch.setattr(tidying, "expirable", lambda table, keep: [first] if snapshots(place) > 1 else [])
     place.run(*window(DAYS))
     assert snapshots(place) == 1
@@ -237,7 +228,7 @@ def test_old_snapshots_and_their_files_go(place, server, monkeypatch):
 def test_snapshots_that_a_tag_or_time_needs_stay(place, server):
     from datetime import timedelta
 
-    corrected(server)
+    correct(server)
     place.run(*window(DAYS))
     table = table_of(place)
     first, second = table.metadata.snapshots
@@ -267,7 +258,7 @@ def test_another_catalog_by_its_own_configuration(server, tmp_path, monkeypatch)
 
 
 def test_an_outdated_file_keeps_its_rows_in_the_table(place, server):
-    corrected(server)
+    correct(server)
     before = in_lake(place)
     place.part(DAYS[0], "archive").write_bytes(b"no gzip")
     place.run(*window(DAYS), fails=CacheError)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from iceberg_kit import data_files, in_lake, read, snapshots, table_folder, table_of
+from iceberg_kit import correct, data_files, in_lake, read, snapshots, table_folder, table_of
 from lake_kit import DAYS
-from pipeline_kit import Place, key, market_day, pack, window
+from pipeline_kit import Place, window
 from polars.testing import assert_frame_equal
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
@@ -36,8 +36,8 @@ class Killed(BaseException):
     """In place of a kill."""
 
 
-def correct(place, server, name=b"AAPL2"):
-    server.put(key(DAYS[1]), pack(market_day(DAYS[1]).replace(b"\nAAPL,", b"\n" + name + b",")))
+def corrected(place, server, name=b"AAPL2"):
+    correct(server, name)
     place.run(*window(DAYS))
 
 
@@ -83,9 +83,9 @@ def test_a_lost_list_of_the_newest_snapshot_costs_that_snapshot(deed, which, pla
 
 @pytest.mark.parametrize("deed", [remove, cut])
 def test_a_lost_list_of_an_earlier_snapshot_costs_that_one(deed, place, server):
-    correct(place, server)
+    corrected(place, server)
     deed(lists(place, 0)[-1])
-    correct(place, server, b"AAPL3")  # which has a file to sweep or not: it is written in any case
+    corrected(place, server, b"AAPL3")  # which has a file to sweep or not: it is written in any case
     assert place.here("verify", "--repair").code == 0
     check(place)
     assert snapshots(place) == 3
@@ -122,7 +122,7 @@ def test_a_folder_in_place_of_a_data_file_is_moved_by_a_repair(place):
 def test_a_clock_that_is_set_back_dates_no_snapshot_before_an_earlier_one(place, server, monkeypatch):
     kept = time.time
     monkeypatch.setattr("pyiceberg.table.snapshots.time.time", lambda: kept() - 86_400)
-    correct(place, server)
+    corrected(place, server)
     made = [one.timestamp_ms for one in table_of(place).metadata.snapshots]
     assert len(made) == 3
     assert made == sorted(made)
@@ -182,14 +182,14 @@ def test_a_tagged_snapshot_of_which_nothing_is_left_keeps_no_run_from_its_work(p
     table.manage_snapshots().create_tag(table.metadata.snapshots[0].snapshot_id, "mine").commit()
     remove(Path(table.metadata.snapshots[0].manifest_list.removeprefix("file://")))
     (table_folder(place) / "data" / "2024-12-0123456789abcdef.parquet").write_bytes(b"left by a kill")
-    correct(place, server)
+    corrected(place, server)
     assert_frame_equal(read(table_of(place), place), in_lake(place))
     assert not list((table_folder(place) / "data").glob("2024*"))
 
 
 def test_killed_while_the_files_of_old_snapshots_go_the_next_run_removes_the_others(place, server, monkeypatch):
-    correct(place, server, b"AAPL2")
-    correct(place, server, b"AAPL3")
+    corrected(place, server, b"AAPL2")
+    corrected(place, server, b"AAPL3")
     kept, deleted = PyArrowFileIO.delete, []
 
     def die(io, url):
@@ -202,7 +202,7 @@ def test_killed_while_the_files_of_old_snapshots_go_the_next_run_removes_the_oth
         patched.setattr(tidying, "expirable", lambda table, _: table.metadata.snapshots[:-1])
         patched.setattr(PyArrowFileIO, "delete", die)
         with pytest.raises(Killed):
-            correct(place, server, b"AAPL4")
+            corrected(place, server, b"AAPL4")
     place.run(*window(DAYS))
     check(place)
     table = table_of(place)
@@ -227,7 +227,7 @@ def test_a_cache_that_takes_the_table_of_another_one_says_so(server, tmp_path, m
 def test_an_odd_note_is_none(odd, place, server):
     note = place.root / "lake" / "iceberg" / "stocks_day.json"
     note.write_text(json.dumps(json.loads(note.read_text()) | odd))
-    correct(place, server)
+    corrected(place, server)
     check(place)
 
 
