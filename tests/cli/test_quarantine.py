@@ -5,18 +5,16 @@ import json
 import shutil
 from collections import Counter
 from datetime import date
-from unittest.mock import patch
 
 import pytest
+from kills import Killed, dying
 from pipeline_kit import Place, Wire, assert_same, flat, key
 from runs_kit import DAYS, SPAN
 
 from ingest import events, finding
 from ingest.cache import quarantine
-from ingest.cache.manifest.database import Database
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
-from ingest.files import durable
 from ingest.maintenance.verify import verify
 
 DAY, OTHER, NEVER = DAYS[2], DAYS[4], date(2025, 6, 2)
@@ -462,29 +460,6 @@ def test_accept_applies_nothing_where_one_of_the_kept_files_is_gone(held_back, s
     assert len(listed(held_back)) == 2
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL."""
-
-
-def dying(fatal):
-    """Patches that kill at the n-th durable step, and count the steps."""
-    steps = []
-
-    def wrapped(owner, name):
-        original = getattr(owner, name)
-
-        def step(*arguments, **named):
-            steps.append(name)
-            if len(steps) == fatal:
-                raise Killed
-            return original(*arguments, **named)
-
-        return patch.object(owner, name, step)
-
-    durably = [wrapped(durable, name) for name in ("stage", "publish", "sync_folder", "remove")]
-    return [*durably, wrapped(Database, "transaction")], steps
-
-
 def test_an_acceptance_that_is_killed_anywhere_is_finished_by_the_next(held_back, tmp_path):
     whole = copied(held_back, tmp_path / "whole")
     whole.here("quarantine", "accept", DAY)
@@ -493,18 +468,13 @@ def test_an_acceptance_that_is_killed_anywhere_is_finished_by_the_next(held_back
     while True:
         fatal += 1
         place = copied(held_back, tmp_path / f"killed {fatal}")
-        patches, steps = dying(fatal)
-        for one in patches:
-            one.start()
-        try:
-            place.here("quarantine", "accept", DAY)
-        except Killed:
-            ends[steps[-1]] += 1
-        else:
-            break
-        finally:
-            for one in patches:
-                one.stop()
+        with dying(fatal) as steps:
+            try:
+                place.here("quarantine", "accept", DAY)
+            except Killed:
+                ends[steps[-1]] += 1
+            else:
+                break
         assert place.here("quarantine", "accept", DAY).code == 0
         assert place.run(*SPAN).gets == []
         assert_same(place, whole)

@@ -11,7 +11,8 @@ from collections import Counter
 from contextlib import closing, contextmanager
 
 import pytest
-from disk import Killed, Recorder, all_states
+from disk import Recorder, all_states
+from kills import Killed
 
 from ingest.files import batches
 

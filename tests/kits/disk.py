@@ -18,16 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
+from kills import Killed
+
 from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.file import schema
 from ingest.files import filesystem
 
 MANIFEST = "manifest.sqlite"
 FOLDER = "folder"
-
-
-class Killed(BaseException):
-    """Stands for the death of the process: it changes the disk no more."""
 
 
 def _is_nameless(flags):

@@ -14,10 +14,6 @@ from ingest.cache.objects.writing.writer import Writer
 from ingest.errors import OtherWriter
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
 @dataclass(eq=False)
 class Machine:
     """A cache on one machine, and the bucket as it sees it."""

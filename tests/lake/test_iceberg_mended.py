@@ -4,9 +4,11 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 from iceberg_kit import correct, data_files, in_lake, place, read, snapshots, table_folder, table_of
+from kills import Killed
 from lake_kit import DAYS
 from pipeline_kit import Place, window
 from polars.testing import assert_frame_equal
@@ -44,20 +46,11 @@ def interfere(place):
     table_of(place).add_files([f"file://{folder}/rows.parquet"])
 
 
-class Killed(BaseException):
-    """In place of a kill."""
-
-
 @pytest.mark.parametrize("at", ["commit", "held"])
-def test_killed_before_the_snapshot_the_next_run_makes_it(at, place, server, monkeypatch):
-    def die(*_):
-        raise Killed
-
+def test_killed_before_the_snapshot_the_next_run_makes_it(at, place, server):
     correct(server)
-    with monkeypatch.context() as patched:
-        patched.setattr(attempt, at, die)
-        with pytest.raises(Killed):
-            place.run(*window(DAYS))
+    with patch.object(attempt, at, side_effect=Killed), pytest.raises(Killed):
+        place.run(*window(DAYS))
     assert snapshots(place) == 1
     (done,) = written(place.run(*window(DAYS)))
     assert (done.added, done.removed, done.sessions) == (1, 1, 1)
@@ -65,15 +58,10 @@ def test_killed_before_the_snapshot_the_next_run_makes_it(at, place, server, mon
     check(place)
 
 
-def test_killed_after_the_snapshot_there_is_no_other(place, server, monkeypatch):
-    def die(*_):
-        raise Killed
-
+def test_killed_after_the_snapshot_there_is_no_other(place, server):
     correct(server)
-    with monkeypatch.context() as patched:
-        patched.setattr(attempt, "tidy", die)
-        with pytest.raises(Killed):
-            place.run(*window(DAYS))
+    with patch.object(attempt, "tidy", side_effect=Killed), pytest.raises(Killed):
+        place.run(*window(DAYS))
     assert written(place.run(*window(DAYS))) == []
     assert snapshots(place) == 2
     check(place)

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from iceberg_kit import correct, data_files, in_lake, read, snapshots, table_folder, table_of
+from kills import Killed
 from lake_kit import DAYS
 from pipeline_kit import Place, window
 from polars.testing import assert_frame_equal
@@ -30,10 +31,6 @@ def place(server, tmp_path):
     place.run(*window(DAYS[:2]))
     place.run(*window(DAYS))
     return place
-
-
-class Killed(BaseException):
-    """In place of a kill."""
 
 
 def corrected(place, server, name=b"AAPL2"):

@@ -7,17 +7,16 @@ from itertools import count
 from unittest.mock import patch
 
 import pytest
+from kills import Killed, dying
 from pipeline_kit import Place, assert_same, flat, key
 from runs_kit import DAYS, SPAN
 from tuning_kit import tune
 
 import ingest
 from ingest import finding
-from ingest.cache.manifest.database import Database
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import UnreadableFile, UsageError
-from ingest.files import durable
 from ingest.maintenance.verify import verify
 
 DAY, OTHER = DAYS[2], DAYS[4]
@@ -212,27 +211,6 @@ def test_in_python(place):
     assert place.reassembled(DAY) == REST
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL."""
-
-
-def dying(fatal):
-    steps = count(1)
-
-    def wrapped(owner, name):
-        original = getattr(owner, name)
-
-        def step(*arguments, **named):
-            if next(steps) == fatal:
-                raise Killed
-            return original(*arguments, **named)
-
-        return patch.object(owner, name, step)
-
-    durably = [wrapped(durable, name) for name in ("stage", "publish", "sync_folder", "remove")]
-    return [*durably, wrapped(Database, "transaction")]
-
-
 @pytest.mark.parametrize("apart", [17, pytest.param(1, marks=pytest.mark.long)])
 def test_a_kill_anywhere_is_finished_by_the_same_command(place, tmp_path, apart):
     whole = copied(place, tmp_path / "whole")
@@ -240,18 +218,13 @@ def test_a_kill_anywhere_is_finished_by_the_same_command(place, tmp_path, apart)
     whole.run(*SPAN)
     for fatal in count(1, apart):
         killed = copied(place, tmp_path / f"{fatal}")
-        patches = dying(fatal)
-        for one in patches:
-            one.start()
-        try:
-            killed.here(*ACCEPT, DAY, OTHER)
-        except Killed:
-            pass
-        else:
-            break
-        finally:
-            for one in patches:
-                one.stop()
+        with dying(fatal):
+            try:
+                killed.here(*ACCEPT, DAY, OTHER)
+            except Killed:
+                pass
+            else:
+                break
         assert killed.here(*ACCEPT, DAY, OTHER).code == 0
         assert killed.run(*SPAN).finished.exit_code == 0
         assert_same(killed, whole)

@@ -24,6 +24,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from kills import Killed
 from manifest_kit import session_record
 from memory_bucket_kit import MemoryBucket
 
@@ -81,10 +82,6 @@ def is_of(name, day):
 
 
 WRITER = SimpleNamespace(claim=lambda: None, compare=lambda: None)
-
-
-class Killed(BaseException):
-    """The coordinator is killed."""
 
 
 class Store(MemoryBucket):

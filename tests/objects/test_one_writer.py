@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from sqlite3 import connect
 
 import pytest
+from kills import Killed
 from manifest_kit import DATASET, DAY, LAST, NEXT, session_record
 from memory_bucket_kit import MemoryBucket
-from writers_kit import Killed, Machine
+from writers_kit import Machine
 
 from ingest.cache.manifest import Manifest
 from ingest.cache.objects.listing import Stored

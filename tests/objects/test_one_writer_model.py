@@ -13,9 +13,10 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from kills import Killed
 from manifest_kit import DATASET
 from memory_bucket_kit import MemoryBucket
-from writers_kit import Killed, Machine
+from writers_kit import Machine
 
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.database import Database

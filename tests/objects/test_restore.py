@@ -6,6 +6,7 @@ import platform
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from kills import Killed
 from machines_kit import GUARD, POINTER, Machine
 from pipeline_kit import key, market_day, window
 from runs_kit import DAYS, dates
@@ -42,10 +43,6 @@ def answers(machine):
     logical = machine.logical_manifest()
     del logical["projections"]
     return {ticker: machine.csv(ticker) for ticker in ("AAPL", "BRK.B", "TRUE")}, logical
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 def killed(*_, **__):

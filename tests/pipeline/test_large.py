@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kills import Killed
 from pipeline_kit import HEADER, TRACKED, Place, flat, key, market_day, pack, packed_day, trading_days, window
 from tuning_kit import tune
 
@@ -200,10 +201,6 @@ def test_a_file_that_is_found_unreadable_at_its_end_leaves_nothing_behind(place,
     assert [event.session for event in ran.of(events.Quarantined)] == DAYS[:1]
     assert ran.committed == DAYS[1:]
     assert leftovers(place) == []
-
-
-class Killed(BaseException):
-    """Stands for a kill of the process."""
 
 
 @pytest.mark.parametrize("nth", [1, 4, 9])

@@ -4,6 +4,7 @@ from datetime import date
 from unittest.mock import patch
 
 import pytest
+from kills import Killed
 from pipeline_kit import Place, assert_same, flat
 
 from ingest.cache.manifest.csvs import Csvs
@@ -114,9 +115,6 @@ def test_a_missing_manifest_is_rebuilt_with_its_patterns(place):
 
 
 def test_a_kill_between_the_tickers_and_the_note_of_their_pattern_loses_none(place, tmp_path, bucket):
-    class Killed(BaseException):
-        pass
-
     place.run(*DAYS[:2], tracked={"X:BTC-EUR"})
     with patch.object(Csvs, "remember_patterns", side_effect=Killed), pytest.raises(Killed):
         place.run(*SPAN, tracked={"X:*"})
