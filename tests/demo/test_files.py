@@ -155,6 +155,26 @@ def test_contracts_are_named_as_the_vendor_names_them_and_none_has_expired():
     assert set(ADJUSTED_ROOTS) <= set(shape["1"])
 
 
+@pytest.mark.parametrize("day", [date(2024, 3, 1), DAY, date(2026, 6, 1)], ids=str)
+def test_strikes_are_around_the_price_that_the_stocks_of_the_day_have(day):
+    stocks = rows_of(STOCKS_DAY, day, None).select("ticker", "close")
+    shape = pl.col("ticker").str.extract_groups(r"^O:([A-Z]+)\d{6}[CP](\d{8})$").struct
+    contracts = rows_of(named("options-day"), day, None).select(
+        ticker=shape["1"], strike=shape["2"].cast(pl.Float64) / 1000
+    )
+    strikes = (
+        contracts.drop_nulls()
+        .group_by("ticker")
+        .agg(pl.len(), low=pl.min("strike"), middle=pl.median("strike"), high=pl.max("strike"))
+    )
+    found = strikes.join(stocks, on="ticker", how="left")
+    assert found["close"].null_count() < 0.03 * found.height  # some stocks do not trade on a day
+    many = found.drop_nulls().filter(pl.col("len") > 30)
+    assert {"SPY", "AAPL", "F", "BAC"} < set(many["ticker"])
+    assert many.filter((pl.col("low") > pl.col("close")) | (pl.col("high") < pl.col("close"))).is_empty()
+    assert (many["middle"] / many["close"] - 1).abs().max() < 0.2
+
+
 def test_numbers_of_indices_and_of_coins_look_like_the_vendors():
     lines = text_of(named("indices-day"), DAY).decode().splitlines()[1:]
     padded = [number for line in lines for number in line.split(",")[1:5] if number.endswith("0000000")]

@@ -13,7 +13,7 @@ import polars as pl
 
 from ingest.demo.files.maker import Hours, Maker, Tape, candle, nanoseconds
 from ingest.demo.files.text import csv_text, pack, with_repeats
-from ingest.demo.files.walk import SPAN, Floats, Ints, Walks, day_number, dice
+from ingest.demo.files.walk import PINNED, SPAN, Floats, Ints, Walks, day_number, dice
 from ingest.market.catalogue import STOCKS_DAY
 
 DEMO_TICKERS = ("AAPL", "AMZN", "BRK.B", "GOOGL", "JPM", "META", "MSFT", "NVDA", "SPY", "TSLA")
@@ -57,6 +57,8 @@ _IDLE = 0.015  # share of the listings without a row on a day
 _SUFFIXES = np.array(["", ".A", ".B", ".U", ".WS", "pA", "pB", "r", "w"], dtype="S3")
 _SUFFIX_SHARES = (0.88, 0.01, 0.01, 0.02, 0.02, 0.02, 0.02, 0.01, 0.01)
 _VOLATILITY = 0.011  # standard deviation of a day's change in price
+_OPTIONABLE = 5  # the least price of a share, in dollars, for which options are written
+_ROOT = "^[A-Z]{1,4}$"  # tickers that are roots of options as they are
 
 
 class Market(Maker):
@@ -84,6 +86,20 @@ class Market(Maker):
         """The rows of that file, each once and without a timestamp."""
         return self._bars(session, dice(self._seed, session))
 
+    @property
+    def optionable(self) -> pl.DataFrame:
+        """Listings that options are written on: one a `ticker`, with its `slot`, `first` and `last` day and `price`.
+
+        Those of `KNOWN_PRICES` are the same in a market of any size.
+        """
+        pinned = (pl.col("first") <= PINNED) & (pl.col("last") > PINNED) & (pl.col("price") >= _OPTIONABLE)
+        plain = pl.col("ticker").is_in(list(KNOWN_PRICES)) | pl.col("ticker").str.contains(_ROOT)
+        return self._listings.filter(pinned & plain).select("ticker", "slot", "first", "last", "price")
+
+    def moved(self, slot: Ints, price: Floats, session: date) -> Floats:
+        """Prices on a day, of listings with these slots and prices on the pinned day."""
+        return price * np.exp(_VOLATILITY * self._walks.at(session)[slot])
+
     def stamp(self, session: date) -> int:
         """Midnight in New York; one file has the next day's timestamp, like the vendor's."""
         return nanoseconds(self.at(session, time(), days=int(session == STAMPED_A_DAY_LATE)))
@@ -104,11 +120,9 @@ class Market(Maker):
 
     def _bars(self, session: date, rng: np.random.Generator) -> pl.DataFrame:
         trading = self._trading(day_number(session), rng)
-        move = self._walks.at(session)[trading["slot"].to_numpy()]
+        close = self.moved(trading["slot"].to_numpy(), trading["price"].to_numpy(), session)
         bars = trading.select(
-            "ticker",
-            _volume(trading["shares"].to_numpy(), session, rng),
-            *_prices(trading["price"].to_numpy(), move, rng),
+            "ticker", _volume(trading["shares"].to_numpy(), session, rng), *_prices(np.maximum(close, 0.002), rng)
         )
         return _with_trades(bars, trading["steady"], rng)
 
@@ -197,9 +211,8 @@ def _typical_volumes(rng: np.random.Generator, price: Floats, steady: list[str])
     return shares
 
 
-def _prices(pinned: Floats, move: Floats, rng: np.random.Generator) -> list[pl.Series]:
+def _prices(close: Floats, rng: np.random.Generator) -> list[pl.Series]:
     """Open, close, high and low, with four decimals below a dollar, else two; and that grid."""
-    close = np.maximum(pinned * np.exp(_VOLATILITY * move), 0.002)
     grid = np.where(close < 1, 1e4, 1e2)
     bar = candle(close, rng, _VOLATILITY, grid, least=10)
     return [pl.Series(name, values) for name, values in {**bar, "grid": grid}.items()]

@@ -1,8 +1,8 @@
 """Made-up bars of option contracts: `O:`, root, expiry as yymmdd, C or P, strike × 1000 in eight digits.
 
-The session determines the listed contracts: they expire on that day or later. Of those far from the money or far from
-expiry only some trade on a day. A price is the intrinsic value plus a bell-shaped time value, which roughly looks like
-an option's price; it is no pricing model.
+The session determines the listed contracts: they expire on that day or later, and their strikes are around the price
+that the stocks' files have of it. Of those far from the money or far from expiry only some trade on a day. A price is
+the intrinsic value plus a bell-shaped time value, which roughly looks like an option's price; it is no pricing model.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ingest.demo.files.maker import Hours, Maker, Tape, candle, nanoseconds, words
-from ingest.demo.files.market import KNOWN_PRICES
-from ingest.demo.files.walk import Floats, Ints, Walks, dice
+from ingest.demo.files.maker import Hours, Maker, Tape, candle, nanoseconds
+from ingest.demo.files.market import KNOWN_PRICES, Market
+from ingest.demo.files.walk import Floats, Ints, day_number, dice
 
 UNSTAMPED = date(2025, 11, 12)
 """A session whose rows all have a wrong timestamp, as in one of the vendor's files."""
@@ -29,7 +29,6 @@ _DAILY = ("SPY", "QQQ", "IWM", "NVDA", "TSLA")  # roots with daily expiries
 _ROWS = 235_000  # contracts that trade on a day, in a real file of 4 MB
 _PER_ROOT = 44
 _FAR = timedelta(days=200)
-_SPREAD = 0.011  # standard deviation of the daily change in an underlying's price
 _WIDE, _NARROW = np.arange(-24, 25), np.arange(-12, 13)  # strikes around the money, in steps
 
 
@@ -54,21 +53,24 @@ class Options(Maker):
 
     def __init__(self, seed: int = 7, rows: int = _ROWS) -> None:
         self._seed, self._rows = seed, rows
-        self._roots = _roots(seed, rows // _PER_ROOT)
-        self._walks = Walks(seed, len(self._roots))
+        self._market = Market(seed)
+        self._roots = _roots(self._market, np.random.default_rng([seed, rows]), rows // _PER_ROOT)
 
     def bars(self, session: date) -> pl.DataFrame:
         """The contracts that trade in a session."""
         rng = dice(self._seed, session, purpose=2)
-        spot = self._roots["price"].to_numpy() * np.exp(_SPREAD * self._walks.at(session))
-        steady, others = self._steady(session), self._listed(session)
+        spot = self._market.moved(self._roots["slot"].to_numpy(), self._roots["price"].to_numpy(), session)
+        steady, others = self._steady(session), self._listed(session, spot)
         odds = self._odds(others, spot, session)
         some = others.only(rng.random(len(odds)) < odds * (self._rows - len(steady.root)) / odds.sum())
         frames = [self._bars(listed, spot, session, rng) for listed in (steady, some)]
         return pl.concat(frames).unique("ticker", keep="first").sort("ticker")
 
     def always(self, last: date) -> tuple[str, ...]:
-        """Calls and puts of well-known roots at the money, for the January expiry half a year or more after `last`."""
+        """Calls and puts of well-known roots, for the January expiry half a year or more after `last`.
+
+        They are at the money of the pinned day: each day lists the same ones.
+        """
         found = self._tickers(self._at_the_money([_january(last + _FAR)]))
         return tuple(found.sort().to_list())
 
@@ -81,36 +83,34 @@ class Options(Maker):
         return Hours.between(self.at(session, time(9, 30)), self.at(session, time(16)))
 
     def _steady(self, session: date) -> _Listed:
-        """Contracts that trade every day: those at the money that expire in the coming Januaries."""
+        """Contracts that trade every day: those that expire in the coming Januaries, at the money of the pinned day."""
         first = _january(session + timedelta(days=1))
         return self._at_the_money([_january(date(first.year + years, 1, 1)) for years in range(4)])
 
     def _at_the_money(self, expiries: list[date]) -> _Listed:
         tracked = np.flatnonzero(self._roots["name"].is_in(_TRACKED).to_numpy())
-        return self._contracts(tracked, expiries, np.zeros(1, np.int64))
+        return self._contracts(tracked, expiries, np.zeros(1, np.int64), self._roots["price"].to_numpy())
 
-    def _listed(self, session: date) -> _Listed:
-        """All contracts that could trade in a session."""
-        known, daily, number = (
-            self._roots["known"].to_numpy(),
-            self._roots["daily"].to_numpy(),
-            np.arange(len(self._roots)),
-        )
+    def _listed(self, session: date, spot: Floats) -> _Listed:
+        """All contracts that could trade in a session, on what trades at `spot` in it."""
+        day, roots = day_number(session), self._roots
+        known, daily = roots["known"].to_numpy(), roots["daily"].to_numpy()
+        lives = ((roots["first"] <= day) & (roots["last"] > day)).to_numpy()
         weekly, monthly = _fridays(session, 6), _third_fridays(session)
         parts = [
-            self._contracts(number[~known], monthly, _NARROW),
-            self._contracts(number[known], sorted({*monthly, *weekly}), _WIDE),
-            self._contracts(number[daily], _weekdays(session, 8), _WIDE),
+            self._contracts(np.flatnonzero(lives & ~known), monthly, _NARROW, spot),
+            self._contracts(np.flatnonzero(known), sorted({*monthly, *weekly}), _WIDE, spot),
+            self._contracts(np.flatnonzero(daily), _weekdays(session, 8), _WIDE, spot),
         ]
         return _Listed(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Listed.__slots__))
 
-    def _contracts(self, roots: Ints, expiries: list[date], places: Ints) -> _Listed:
-        """All combinations of roots, expiries, strikes (`places` steps from the money), and calls and puts."""
+    def _contracts(self, roots: Ints, expiries: list[date], places: Ints, spot: Floats) -> _Listed:
+        """All combinations of roots, expiries, strikes (`places` steps from `spot`), and calls and puts."""
         days = np.array([(expiry - date(1970, 1, 1)).days for expiry in expiries])
         axes = np.meshgrid(roots, days, places, np.array([True, False]), indexing="ij")
         root, expiry, place, call = (axis.ravel() for axis in axes)
-        price, step = self._roots["price"].to_numpy()[root], self._roots["step"].to_numpy()[root]
-        strike = (np.round(price / step) + place) * step
+        step = self._roots["step"].to_numpy()[root]
+        strike = (np.round(spot[root] / step) + place) * step
         return _Listed(root, expiry, strike, call).only(strike > 0)
 
     def _odds(self, listed: _Listed, spot: Floats, session: date) -> Floats:
@@ -143,19 +143,23 @@ class Options(Maker):
         return frame.select(ticker=pl.concat_str(pl.lit("O:"), "root", expiry, "kind", "strike"))["ticker"]
 
 
-def _roots(seed: int, count: int) -> pl.DataFrame:
-    """Roots: price, step between strikes, share of contracts that trade, whether well known, whether expiring daily."""
-    rng = np.random.default_rng([seed, count])
-    others = (name for name in KNOWN_PRICES if name not in _TRACKED and "." not in name)
-    named = [*_TRACKED, *ADJUSTED_ROOTS, *others][: max(count, len(_TRACKED) + 1)]
-    names = [*named, *words(rng, max(0, count - len(named)), (2, 4), set(named), "ABCDEFGHIJKLMNOPQRSTUVWXYZ")]
-    price = np.exp(rng.normal(3.2, 0.9, len(names)))
-    for i, name in enumerate(named):
-        price[i] = KNOWN_PRICES.get(name.rstrip("12"), price[i])
-    is_known = np.array([name in KNOWN_PRICES for name in names])
-    share = np.where(is_known, 1.0, rng.beta(0.8, 3.0, len(names)))
-    columns = {"name": names, "price": price, "step": [_step(one) for one in price], "share": share, "known": is_known}
-    return pl.DataFrame(columns).with_columns(daily=pl.col("name").is_in(_DAILY))
+def _roots(market: Market, rng: np.random.Generator, count: int) -> pl.DataFrame:
+    """Roots, each with the stock that it is on: its slot, life and price on the pinned day.
+
+    And the step between strikes, the share of contracts that trade, whether well known, whether expiring daily.
+    """
+    stocks = market.optionable
+    first = [*_TRACKED, *ADJUSTED_ROOTS, *(name for name in KNOWN_PRICES if name not in _TRACKED and "." not in name)]
+    others = rng.permutation(stocks.filter(~pl.col("ticker").is_in(list(KNOWN_PRICES)))["ticker"].to_numpy())
+    names = pl.Series("name", [*first, *others.tolist()][: max(count, len(_TRACKED) + 1)])
+    known = pl.col("name").is_in(list(KNOWN_PRICES))
+    roots = names.to_frame().with_columns(ticker=pl.col("name").str.strip_chars_end("12"))
+    return roots.join(stocks, on="ticker", how="left", maintain_order="left").with_columns(
+        step=pl.col("price").map_elements(_step, pl.Float64),
+        share=pl.when(known).then(1.0).otherwise(pl.Series(rng.beta(0.8, 3.0, len(roots)))),
+        known=known,
+        daily=pl.col("name").is_in(_DAILY),
+    )
 
 
 def _step(price: float) -> float:

@@ -15,7 +15,8 @@ ORIGIN = date(2000, 1, 1)
 SPAN = 2**14
 """Days covered from the origin, until November 2044; a power of two, since the walk halves it."""
 
-_PINNED = (date(2025, 10, 1) - ORIGIN).days
+PINNED = (date(2025, 10, 1) - ORIGIN).days
+"""The day on which all paths are 0."""
 
 
 def day_number(session: date) -> int:
@@ -33,7 +34,7 @@ class Walks:
 
     def __init__(self, seed: int, count: int) -> None:
         self._seed, self._count = seed, count
-        self._pinned = self._value(_PINNED)
+        self._pinned = self._value(PINNED)
 
     def at(self, session: date) -> Floats:
         """Values of all paths on a day from 2000 to 2044."""
