@@ -233,8 +233,8 @@ class TestStoredDatasets:
         with patch("ingest.maintenance.check._yahoo", lambda: ingest.maintenance.check.Check("yahoo", True, "")):
             found = lines(place.here("check", *BOTH, "--json"))
         about = [(one["name"], one["dataset"]) for one in found]
-        for dataset in ("stocks-day", "crypto-day"):
-            assert [name for name, which in about if which == dataset] == ["listing", "plan", "download"]
+        for dataset in (STOCKS_DAY, CRYPTO):
+            assert [name for name, which in about if which == dataset.name] == ["listing", "plan", "download"]
         (cache,) = [one["found"] for one in found if one["name"] == "cache"]
         assert "stocks-day: 2 sessions stored; crypto-day: 2 sessions stored" in cache
 

@@ -39,7 +39,7 @@ def here(monkeypatch, tmp_path):
 
 @pytest.fixture
 def show(here, capsys):
-    def run(*, rows=10, plot=None, csv=False, json=False, settings=None, **wish):
+    def run(*, rows=None, plot=None, csv=False, json=False, settings=None, **wish):
         whole = {"ticker": "AAPL", "period": "6mo", "start": DAYS[100], "end": None, "data_source": "massive"}
         whole |= {"adjust": "all", "fetch": True, "across_seams": False} | wish
         code = show_command(
@@ -93,6 +93,15 @@ def test_so_many_rows(show, rows, shown):
     assert sum(line.strip().startswith(tuple(map(str, DAYS))) for line in lines) == shown
 
 
+@pytest.mark.parametrize(("rows", "shown"), [(0, 30), (3, 3), (99, 30)])
+def test_so_many_rows_in_every_form(show, rows, shown):
+    last = [str(day) for day in DAYS[-shown:]]
+    assert [line.split(",")[0] for line in show(csv=True, rows=rows).out.splitlines()[1:]] == last
+    some, whole = found(show, rows=rows), found(show)
+    assert [one["date"] for one in some["rows"]] == last
+    assert some["measures"] == whole["measures"]
+
+
 def test_a_chart_where_it_is_asked_for_fits(show):
     lines = show(plot=True, start=DAYS[0]).out.splitlines()
     assert max(map(len, lines)) <= 80
@@ -131,14 +140,14 @@ def test_prices_below_a_dollar_have_four_digits(show, here):
 
 
 def test_csv_is_all_rows_and_nothing_else(show):
-    out, err = show(csv=True, plot=True, rows=1)
+    out, err = show(csv=True, plot=True)
     rows = pl.read_csv(out.encode(), try_parse_dates=True)
     assert (rows.columns, rows["date"].to_list(), err) == (NAMES, DAYS[100:], "")
     assert rows["volume"].dtype == pl.Int64
 
 
 def test_json_has_rows_sources_and_measures(show):
-    done = found(show, rows=1, plot=True)
+    done = found(show, plot=True)
     assert list(done)[3:] == ["ticker", "adjust", "interval", "rows", "sources", "measures"]
     assert list(done["rows"][0]) == NAMES
     assert done["sources"] == {"massive": [[str(DAYS[100]), str(DAYS[-1])]]}
@@ -285,7 +294,7 @@ def test_who_asks_for_adjusted_prices_or_csv_gets_no_others(here, show):
 def test_a_gap_is_not_crossed_by_default(monkeypatch, tmp_path, capsys):
     reused = security([*DAYS[:20], *DAYS[100:]], {DAYS[110]: (2, 1)})
     with world(monkeypatch, tmp_path, {"MSFT": security(DAYS), "ZZZ": reused}, {"ZZZ": reused}, DAYS) as here:
-        look, config = Display(10, None, False, True), here.config()
+        look, config = Display(None, None, False, True), here.config()
 
         def rows(adjust, across_seams):
             wish = ShowQuery("ZZZ", "6mo", DAYS[0], None, "massive", adjust, True, across_seams)

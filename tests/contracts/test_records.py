@@ -20,6 +20,7 @@ from ingest import events
 from ingest.cli.app import app
 from ingest.cli.rendering.records import as_record, fields_of, is_asked
 from ingest.finding import IDENTICAL, Finding
+from ingest.market.catalogue import CATALOGUE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
 
@@ -53,6 +54,7 @@ def records(text: str) -> list[dict[str, Any]]:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", one["time"])
         assert abs((datetime.now(UTC) - datetime.fromisoformat(one["time"])).total_seconds()) < 600
         assert _names(list(one.values())).isdisjoint({"kind", "version"})
+        assert one.get("dataset") in {None, "", *(dataset.name for dataset in CATALOGUE.values())}
     return found
 
 
@@ -100,6 +102,11 @@ def test_an_error_is_a_record_and_a_text(place: Place, arguments: tuple[str, ...
     if arguments[0] in ("run", "show"):  # one that the parser raises, and one that the command does
         silent = place.cli(*[one for one in arguments if one != "--json"])
         assert (silent.returncode, silent.stdout, silent.stderr) == (code, "", done.stderr)
+
+
+def test_a_short_name_of_a_dataset_is_told_in_full() -> None:
+    (found,) = records(as_record("lake", {"dataset": "stocks-day"}))
+    assert found["dataset"] == "us_stocks_sip/day_aggs_v1"
 
 
 def test_only_a_flag_asks_for_json() -> None:

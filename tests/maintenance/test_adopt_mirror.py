@@ -15,7 +15,7 @@ from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.maintenance.verify import verify
 from ingest.market.calendars import Calendar
-from ingest.market.catalogue import named
+from ingest.market.catalogue import STOCKS_DAY, named
 
 KINDS = [named(name) for name in ("stocks-day", "stocks-minute", "options-day", "futures-cme-minute", "crypto-day")]
 SPAN = date(2026, 2, 19), date(2026, 2, 23)
@@ -164,7 +164,7 @@ def test_the_next_run_downloads_only_what_differs_from_the_source(tmp_path, loop
 def test_the_folder_may_be_the_buckets_the_datasets_or_a_years(tmp_path, at):
     place = Place(tmp_path / "cache", "http://127.0.0.1:1")
     code, found, _ = adopt(place, stocks(tmp_path / "mirror") / at)
-    assert (code, {one["dataset"] for one in found.values()}) == (0, {"stocks-day"})
+    assert (code, {one["dataset"] for one in found.values()}) == (0, {STOCKS_DAY.name})
     assert place.query("SELECT count(*) FROM sessions") == [(len(DAYS),)]
 
 

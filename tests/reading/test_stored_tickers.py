@@ -214,14 +214,14 @@ def test_the_command_shows_a_table_and_says_what_it_leaves_out(place):
         "ticker  first       last        sessions  dollar volume",
         "ALL     2025-02-26  2025-03-05         6          35.0k",
         "GONE    2025-02-26  2025-02-28         3         900.9k  tracked",
-        "the first 2 of 5 tickers (--rows 0 prints all, --json has all)",
+        "the first 2 of 5 tickers (--rows 0 prints all)",
     ]
     assert place.here("tickers", "--rows", 0).out.endswith("5 tickers.\n")
     assert place.here("tickers", "--top", 1, "--min-dollar-volume", "30k").out.startswith("ticker  first")
 
 
 def test_the_command_prints_a_record_for_each(place):
-    told = place.here("tickers", "--json", "--listed-on", DAYS[2], "--rows", 1)
+    told = place.here("tickers", "--json", "--listed-on", DAYS[2])
     found = [json.loads(line) for line in told.out.splitlines()]
     assert [one["ticker"] for one in found] == ["ALL", "GONE"]
     assert found[1] | {"time": ""} == {
@@ -236,6 +236,12 @@ def test_the_command_prints_a_record_for_each(place):
         "median_dollar_volume": 900_900.0,
         "tracked": True,
     }
+
+
+@pytest.mark.parametrize(("rows", "shown"), [(0, 5), (2, 2), (99, 5)])
+def test_so_many_rows_are_so_many_records(place, rows, shown):
+    found = [json.loads(line)["ticker"] for line in place.here("tickers", "--json", "--rows", rows).out.splitlines()]
+    assert found == sorted(CLOSES)[:shown]
 
 
 def test_the_command_names_the_flag_that_is_wrong(place):

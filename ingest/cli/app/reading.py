@@ -74,8 +74,14 @@ def show(
         ),
     ] = None,
     rows: Annotated[
-        int, typer.Option(min=0, metavar="N", rich_help_panel=OUTPUT, help="Print the last N rows; 0: all.")
-    ] = 10,
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            rich_help_panel=OUTPUT,
+            help="Print the last N rows; 0: all. (default: 10 in a table, else all)",
+        ),
+    ] = None,
     plot: Annotated[
         bool | None,
         typer.Option("--plot/--no-plot", rich_help_panel=OUTPUT, help="Draw a chart. (default: on a terminal)"),
@@ -150,9 +156,14 @@ def tickers(
         int | None, typer.Option(min=1, metavar="N", help="Count only the last N stored sessions. (default: all)")
     ] = None,
     rows: Annotated[
-        int,
-        typer.Option(min=0, metavar="N", rich_help_panel=OUTPUT, help="Print the first N rows; 0: all. JSON has all."),
-    ] = 50,
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            rich_help_panel=OUTPUT,
+            help="Print the first N rows; 0: all. (default: 50 in a table, else all)",
+        ),
+    ] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -161,7 +172,7 @@ def tickers(
     from ingest.reading.tickers import TickersQuery
 
     query = TickersQuery(None, listed_on.date() if listed_on else None, top, newest)
-    raise typer.Exit(tickers_command(dataset, query, min_dollar_volume, None if json else rows, config))
+    raise typer.Exit(tickers_command(dataset, query, min_dollar_volume, config, rows=rows, as_json=json))
 
 
 @app.command()

@@ -2,8 +2,9 @@
 
     {"version": 1, "kind": "status", "time": "2025-11-12T06:00:01Z", "dataset": …}
 
-`kind` says what the line is, and `time` when it was written (UTC, to the second). docs/json.md lists the kinds and
-their fields. The lines are ASCII, so they mean the same in any encoding. Nothing here touches the cache.
+`kind` says what the line is, and `time` when it was written (UTC, to the second); `dataset` is a full name, whatever a
+value has. docs/json.md lists the kinds and their fields. The lines are ASCII, so they mean the same in any encoding.
+Nothing here touches the cache.
 """
 
 import json
@@ -14,6 +15,8 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from numbers import Integral, Real
 from typing import Any
+
+from ingest.market.catalogue import CATALOGUE
 
 VERSION = 1
 """Fields and kinds may be added; if one is removed or changes its meaning, this number rises."""
@@ -53,6 +56,8 @@ def as_record(kind: str, values: Mapping[str, Any]) -> str:
     if taken := _OWN.intersection(values):
         raise ValueError(f"{kind}: {', '.join(sorted(taken))} is a field of every record: name this one otherwise")
     whole = {"version": VERSION, "kind": kind, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", **values}
+    if (dataset := CATALOGUE.get(values.get("dataset", ""))) is not None:
+        whole["dataset"] = dataset.name
     try:
         return json.dumps(whole, default=_plain, allow_nan=False) + "\n"
     except ValueError:  # JSON has neither infinities nor NaN

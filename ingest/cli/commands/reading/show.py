@@ -41,6 +41,8 @@ from ingest.splitting.checks import MOST_VOLUME
 DataSource = Literal["massive", "yfinance"]
 
 _WIDTH = 80
+_SHOWN = 10
+"""Rows of a table unless another number is set."""
 _FEW, _LONG = 100, 1e10
 """Volumes of coins outside these bounds are shortened: a coin may cost a fortune or next to nothing."""
 _SPANS = 4
@@ -81,16 +83,21 @@ class ShowQuery:
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """How to show them: the last `rows` rows (0: all); `plot` None draws a chart only on a terminal.
+    """How to show them: the last `rows` rows (0: all; None: all but in a table).
 
-    With `html` a file with a chart is written, and nothing else is shown.
+    `plot` None draws a chart only on a terminal. With `html` a file with a chart is written, and nothing else is shown.
     """
 
-    rows: int
+    rows: int | None
     plot: bool | None
     csv: bool
     json: bool
     html: Path | None = None
+
+    def of(self, rows: pl.DataFrame, usual: int = 0) -> pl.DataFrame:
+        """Those of the rows that are to be printed: the `usual` number unless another one is set."""
+        count = usual if self.rows is None else self.rows
+        return rows.tail(min(count or rows.height, rows.height))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +130,9 @@ def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
         found = _rows(chosen, wish)
     rows = found.rows
     if look.csv:
-        sys.stdout.write(rows.select(_written(rows)).write_csv(datetime_format=_ISO))
+        sys.stdout.write(look.of(rows).select(_written(rows)).write_csv(datetime_format=_ISO))
     elif look.json:
-        print_records("prices", [_told(wish, found)])
+        print_records("prices", [_told(wish, look, found)])
     elif place:
         about = f"{_extent(wish, found)}; {_prices(wish, found)}"
         page = chart_page(rows, wish.ticker, about)
@@ -210,13 +217,13 @@ def _with_dollars(rows: pl.DataFrame) -> pl.DataFrame:
 # For programs
 
 
-def _told(wish: ShowQuery, found: _Found) -> Mapping[str, Any]:
+def _told(wish: ShowQuery, look: Display, found: _Found) -> Mapping[str, Any]:
     rows, measures = found.rows, measures_of(found.sessions)
     return {
         "ticker": wish.ticker,
         "adjust": found.adjust,
         "interval": wish.interval,
-        "rows": rows.select(_written(rows)).to_dicts(),
+        "rows": look.of(rows).select(_written(rows)).to_dicts(),
         "sources": found.sources,
         "measures": fields_of(measures) if measures else None,
     }
@@ -237,7 +244,7 @@ def _show(wish: ShowQuery, look: Display, found: _Found) -> None:
         console.print(f"{source}: {_spans(spans)}" if source == MISSING else f"from {source}: {_spans(spans)}")
     if console.is_terminal if look.plot is None else look.plot:
         _plot(console, wish, rows)
-    _print_rows(console, wish.dataset, rows, look.rows)
+    _print_rows(console, wish.dataset, rows, look)
     if measures := measures_of(found.sessions):
         console.print("" if found.sessions.height == rows.height else "\nby session:")
         console.print_table(("", ""), measured(wish.dataset, wish.ticker, measures).items())
@@ -275,9 +282,8 @@ def _plot(console: Answers, wish: ShowQuery, rows: pl.DataFrame) -> None:
         console.file.write(f"\n{text}\n\n")
 
 
-def _print_rows(console: Answers, dataset: Dataset, rows: pl.DataFrame, count: int) -> None:
-    changes = rows["close"].pct_change()
-    shown = rows.with_columns(change=changes).tail(min(count or rows.height, rows.height))
+def _print_rows(console: Answers, dataset: Dataset, rows: pl.DataFrame, look: Display) -> None:
+    shown = look.of(rows.with_columns(change=rows["close"].pct_change()), usual=_SHOWN)
     digits = _digits(dataset, rows)
     stamp = "time" if "time" in rows.columns else "date"
     volumes = ["volume"] if dataset.has_volume else []

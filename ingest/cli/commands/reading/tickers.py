@@ -18,19 +18,24 @@ from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.reading.tickers import TickersQuery, tickers
 from ingest.settings.values import parse_amount
 
+_SHOWN = 50
+"""Rows of a table unless another number is set."""
+
 
 def tickers_command(
-    dataset: str | None, query: TickersQuery, least: str | None, shown: int | None, config: Path | None
+    dataset: str | None, query: TickersQuery, least: str | None, config: Path | None, *, rows: int | None, as_json: bool
 ) -> int:
-    """Print the tickers: the first `shown` (0: all), or for None as JSON; returns the exit code. Raises IngestError."""
+    """Print the tickers, the first `rows` (0: all; None: all but in a table); returns the code. Raises IngestError."""
     chosen, kind = settings.load(config), named(dataset or STOCKS_DAY.short)
     query = replace(query, min_dollar_volume=None if least is None else _amount(least))
-    with warnings_told(as_json=shown is None):
+    with warnings_told(as_json):
         found = tickers(chosen, kind, query)
-    if shown is None:
-        print_records("ticker", ({"dataset": kind.name, **row} for row in found.iter_rows(named=True)))
+    wanted = (0 if as_json else _SHOWN) if rows is None else rows
+    shown = found.head(min(wanted or found.height, found.height))
+    if as_json:
+        print_records("ticker", ({"dataset": kind.name, **row} for row in shown.iter_rows(named=True)))
     else:
-        _show(Answers(), found, shown or found.height)
+        _show(Answers(), shown, found.height)
     return 0
 
 
@@ -41,14 +46,13 @@ def _amount(text: str) -> float:
         raise WrongArgument("min_dollar_volume", f"{text!r}: an amount such as 5M, 250k or 1e6") from error
 
 
-def _show(console: Answers, found: pl.DataFrame, shown: int) -> None:
+def _show(console: Answers, shown: pl.DataFrame, count: int) -> None:
     names = ("ticker", "first", "last", "sessions", "dollar volume", "")
-    rows = map(_cells, found.head(min(shown, found.height)).iter_rows(named=True))
-    console.print_table(names, rows, right=("sessions", "dollar volume"))
-    if found.height > shown:
-        console.print(f"the first {shown:,} of {found.height:,} tickers (--rows 0 prints all, --json has all)")
+    console.print_table(names, map(_cells, shown.iter_rows(named=True)), right=("sessions", "dollar volume"))
+    if count > shown.height:
+        console.print(f"the first {shown.height:,} of {count:,} tickers (--rows 0 prints all)")
     else:
-        console.print(f"{counted(found.height, 'ticker')}.")
+        console.print(f"{counted(count, 'ticker')}.")
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
