@@ -1,5 +1,6 @@
 """Windows without a session, and names that are not known: each command says why it has nothing."""
 
+import json
 from datetime import date
 
 import pytest
@@ -69,7 +70,7 @@ def test_json_has_it_as_a_warning(place):
 
 
 def test_coins_have_weekends(place):
-    assert "no session" not in place.here("findings", "-d", "crypto-day", *SUNDAY).err
+    assert "market was closed" not in place.here("findings", "-d", "crypto-day", *SUNDAY).err
 
 
 @pytest.mark.parametrize(
@@ -79,3 +80,34 @@ def test_a_misspelt_ticker_is_asked_about(place, command):
     (place.root.parent / "mine.txt").write_text("AAPL\n")
     found = place.here(*command)
     assert "APPL (did you mean AAPL?)" in found.out + found.err
+
+
+ABOUT_STORED = (
+    "corrections",
+    "findings",
+    "lake build",
+    "lake drop --yes",
+    "lake snapshots",
+    "lake status",
+    "list --parts",
+    "tickers",
+    "verify",
+)
+"""Commands about what is stored of datasets."""
+
+FAULTLESS = ("up to date", "Nothing is missing")
+
+
+@pytest.mark.parametrize("command", ABOUT_STORED)
+def test_a_dataset_of_which_nothing_is_stored_is_said_to_have_none(place, command):
+    told = place.here(*command.split(), "-d", "forex-day")
+    none = "no session of forex-day is stored. Run `ingest run --dataset forex-day` to download some."
+    assert (told.code, told.err) == (0, f"warning: {none}\n")
+    assert not any(words in told.out for words in FAULTLESS)
+    found = [json.loads(line) for line in place.here(*command.split(), "-d", "forex-day", "--json").out.splitlines()]
+    assert [one["message"] for one in found if one["kind"] == "warning"] == [none]
+
+
+@pytest.mark.parametrize("command", ABOUT_STORED)
+def test_a_dataset_of_which_something_is_stored_is_not(place, command):
+    assert place.here(*command.split()).err == ""

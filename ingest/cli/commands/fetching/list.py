@@ -17,6 +17,7 @@ from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading, minute, size
 from ingest.cli.warnings import warnings_told
 from ingest.errors import WrongArgument, printable, warn
+from ingest.maintenance.absence import warn_of_nothing
 from ingest.maintenance.status import asked_or_held
 from ingest.maintenance.stored import stored_parts
 from ingest.market.calendars import today
@@ -55,7 +56,12 @@ def parts_command(flags: Flags, datasets: Sequence[str], config: Path | None, as
         raise WrongArgument(("parts", "all_permitted"), "cannot be combined: parts are of what is stored")
     chosen = settings.load(config, flags.settings(), flag_named)
     for kind in asked_or_held(datasets, chosen):
-        for one in stored_parts(chosen, kind, *_span(flags, kind)):
+        span = _span(flags, kind)
+        found = stored_parts(chosen, kind, *span)
+        with warnings_told(as_json):
+            if not found:
+                warn_of_nothing(chosen, kind, *span)
+        for one in found:
             if as_json:
                 print_records("part", [fields_of(one)])
             else:

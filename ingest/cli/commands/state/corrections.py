@@ -12,8 +12,8 @@ from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import print_records
 from ingest.cli.rendering.words import counted, heading, minute
 from ingest.cli.warnings import warnings_told
-from ingest.errors import printable, warn
-from ingest.maintenance.absence import why_nothing
+from ingest.errors import printable
+from ingest.maintenance.absence import warn_of_nothing
 from ingest.maintenance.corrections import changed_values
 from ingest.maintenance.status import asked_or_held
 from ingest.splitting.diff import Change
@@ -40,8 +40,8 @@ def corrections_command(
         else:
             _show(Answers(), heading(kind, kinds), found)
         with warnings_told(as_json):
-            if not are_any and (why := why_nothing(chosen, kind, start, end, ticker)):
-                warn(why)
+            if not are_any:
+                warn_of_nothing(chosen, kind, start, end, ticker)
     return 0
 
 

@@ -11,9 +11,8 @@ from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading
 from ingest.cli.warnings import warnings_told
-from ingest.errors import warn
 from ingest.finding import LEFT_OUT, Finding
-from ingest.maintenance.absence import why_nothing
+from ingest.maintenance.absence import warn_of_nothing
 from ingest.maintenance.status import asked_or_held, findings
 from ingest.market.datasets import Dataset
 
@@ -30,8 +29,8 @@ def findings_command(
     for dataset in kinds:
         found = findings(chosen, kind, start, end, dataset)
         with warnings_told(as_json):
-            if not found and (why := why_nothing(chosen, dataset, start, end)):
-                warn(why)
+            if not found:
+                warn_of_nothing(chosen, dataset, start, end)
         if as_json:
             of = {"dataset": dataset.name}
             print_records("finding", (of | {"date": session} | fields_of(one) for session, one in found))

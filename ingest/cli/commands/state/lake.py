@@ -9,12 +9,16 @@ from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, size
+from ingest.cli.warnings import warnings_told
 from ingest.errors import UsageError
 from ingest.events import LakeWritten, TableWritten
 from ingest.hints import Option
 from ingest.lake.iceberg.state import SnapshotState
 from ingest.lake.state import LakeState, build_lake, drop_lake, lake_snapshots, lake_state
+from ingest.maintenance.absence import warn_if_none_stored
 from ingest.maintenance.status import asked_or_held
+from ingest.market.datasets import Dataset
+from ingest.settings import Settings
 
 
 def build_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
@@ -23,10 +27,11 @@ def build_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
     console = Answers()
     for dataset in asked_or_held(datasets, chosen):
         found = build_lake(chosen, dataset)
+        is_empty = _is_empty(chosen, dataset, as_json)
         done = next((one for one in found if isinstance(one, LakeWritten)), LakeWritten(0, 0, 0, 0.0))
         if as_json:
             print_records("lake_written", [{"dataset": dataset.short, **fields_of(done)}])
-        else:
+        elif done.removed or not is_empty:
             console.print(f"{dataset.short}: {_done(done)}")
         for table in (one for one in found if isinstance(one, TableWritten)):
             if as_json:
@@ -34,6 +39,12 @@ def build_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
             else:
                 console.print(f"  {_table(table)}")
     return 0
+
+
+def _is_empty(chosen: Settings, dataset: Dataset, as_json: bool) -> bool:
+    """Whether no session of a dataset is stored, which is then said."""
+    with warnings_told(as_json):
+        return warn_if_none_stored(chosen, dataset)
 
 
 def _done(done: LakeWritten) -> str:
@@ -55,12 +66,14 @@ def _table(done: TableWritten) -> str:
 def status_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
     """Print the state of the lake; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
-    states = [lake_state(chosen, dataset) for dataset in asked_or_held(datasets, chosen)]
+    kinds = asked_or_held(datasets, chosen)
+    states = [lake_state(chosen, dataset) for dataset in kinds]
+    empty = {dataset.short for dataset in kinds if _is_empty(chosen, dataset, as_json)}
     if as_json:
         print_records("lake", map(fields_of, states))
         return 0
     console = Answers()
-    for state in states:
+    for state in (one for one in states if one.dataset not in empty):
         for line in _lines(state, dataset_flag(state.dataset, chosen.run.datasets)):
             console.print(line)
     if not chosen.lake.enabled and any(one.files for one in states):
@@ -69,8 +82,6 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool) 
 
 
 def _lines(state: LakeState, flag: str) -> Sequence[str]:
-    if not state.files and not state.due:
-        return [f"{state.dataset}: no session is stored."]
     if not state.files:
         return [f"{state.dataset}: no file. `ingest lake build{flag}` writes {counted(state.due, 'file')}."]
     span = f"{counted(state.sessions, 'session')} from {state.first} to {state.last}"
@@ -90,7 +101,10 @@ def _lines(state: LakeState, flag: str) -> Sequence[str]:
 def snapshots_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
     """Print the snapshots of the tables; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
-    found = [(dataset, lake_snapshots(chosen, dataset)) for dataset in asked_or_held(datasets, chosen)]
+    kinds = asked_or_held(datasets, chosen)
+    found = [(dataset, lake_snapshots(chosen, dataset)) for dataset in kinds]
+    for dataset in kinds:
+        _is_empty(chosen, dataset, as_json)
     if as_json:
         for dataset, some in found:
             print_records("lake_snapshot", ({"dataset": dataset.short, **fields_of(one)} for one in some))
@@ -123,6 +137,8 @@ def drop_command(datasets: Sequence[str], config: Path | None, yes: bool, as_jso
     if (files or snapshots) and not (yes or agreed(f"Remove {total}?")):
         raise UsageError("Nothing was removed", Option("yes", True, "to remove it"))
     removed = [(dataset, drop_lake(chosen, dataset)) for dataset in kinds]
+    for dataset in (dataset for dataset, count in removed if not count):
+        _is_empty(chosen, dataset, as_json)
     if as_json:
         print_records("lake_dropped", ({"dataset": dataset.short, "files": count} for dataset, count in removed))
     else:

@@ -14,8 +14,9 @@ from ingest.cli.rendering import choose_rendering, only_warnings
 from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading, size
-from ingest.cli.warnings import tell_error
+from ingest.cli.warnings import tell_error, warnings_told
 from ingest.errors import CacheError, SourceError, printable
+from ingest.maintenance.absence import warn_if_none_stored
 from ingest.maintenance.repair import repair
 from ingest.maintenance.status import asked_or_held
 from ingest.maintenance.verify import Verified, verify
@@ -59,11 +60,13 @@ def _looked_at(names: Sequence[str], chosen: Settings) -> tuple[Dataset, ...]:
 def _verify(chosen: Settings, dataset: Dataset, deep: bool, mend: bool, as_json: bool) -> int:
     deeds = _mend(chosen, dataset, deep, as_json) if mend else []
     found = verify(chosen, deep, dataset)
+    with warnings_told(as_json):
+        is_empty = not (found.sessions or found.broken) and warn_if_none_stored(chosen, dataset)
     if as_json:
         done = {"ok": not found.broken} | ({"deeds": deeds} if mend else {})
         print_records("verification", [{"dataset": dataset.name} | fields_of(found) | done])
     else:
-        _show(Answers(), found, mend)
+        _show(Answers(), found, mend, is_empty)
     return BROKEN if found.broken else 0
 
 
@@ -90,7 +93,7 @@ def _fetched(chosen: Settings, request: Request, lost: Collection[date], as_json
     return f"{counted(len(lost), 'session')} downloaded again: {'all succeeded' if code == 0 else 'some failed'}"
 
 
-def _show(console: Answers, found: Verified, mended: bool) -> None:
+def _show(console: Answers, found: Verified, mended: bool, is_empty: bool) -> None:
     read = counted(found.files - found.listed, "part")
     told = f", {found.listed:,} compared with the store's listing" if found.listed else ""
     more = "reads and unpacks all" if told else "also unpacks them"
@@ -102,6 +105,8 @@ def _show(console: Answers, found: Verified, mended: bool) -> None:
     _show_problems(console, found)
     for note in found.notes:
         console.print(f"note: {note}")
+    if is_empty:
+        return
     if not found.broken:
         console.print("Nothing is missing or damaged.")
     elif mended:
