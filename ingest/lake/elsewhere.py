@@ -6,10 +6,10 @@ be.
 
 from ingest.cache.cache import Cache
 from ingest.lake.folder import LakeFolder, LakePlace
-from ingest.lake.partitions import in_bucket, lake_of
+from ingest.lake.partitions import lake_in, lake_of
 
 
-def claim(cache: Cache, place: LakePlace) -> None:
+def claim_lake(cache: Cache, place: LakePlace) -> None:
     """See that this cache is the writer of the lake's object store, if it is in one. Raises OtherWriter, CacheError."""
     if place.url and cache.writer:
         cache.writer.compare()
@@ -20,7 +20,7 @@ def other_place(cache: Cache) -> LakePlace | None:
     """Where files of the lake may be besides the place of the settings; the cache is open for writing."""
     if cache.lake_store:
         return LakeFolder.of(cache)
-    return in_bucket(cache, cache.writer.bucket) if cache.writer else None
+    return lake_in(cache, cache.writer.bucket) if cache.writer else None
 
 
 def leave_other_place(cache: Cache) -> int:
@@ -39,7 +39,7 @@ def leave_other_place(cache: Cache) -> int:
 def drop_all(cache: Cache, place: LakePlace) -> int:
     """Remove all files in a place; returns how many there were. Raises CacheError."""
     if found := sorted(place.look(()).found):
-        claim(cache, place)
+        claim_lake(cache, place)
         place.drop(found)
     place.sweep()
     place.drop_empty()

@@ -12,7 +12,7 @@ from ingest.settings.sections.lake import Lake
 Report = Callable[[LakeWritten | TableWritten], None]
 
 
-def check(lake: Lake) -> None:
+def check_lake(lake: Lake) -> None:
     """Raise UsageError if a run is to keep tables, and the library for them is not installed."""
     if lake.enabled and lake.iceberg:
         require()

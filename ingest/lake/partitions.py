@@ -36,14 +36,16 @@ def view_name(dataset: Dataset) -> str:
     return dataset.short.replace("-", "_")
 
 
-def together(dataset: Dataset, sessions: Iterable[date]) -> Iterator[list[date]]:
+def by_partition(dataset: Dataset, sessions: Iterable[date]) -> Iterator[list[date]]:
     """Sessions (ascending) in groups, each of those that one file covers."""
     return (list(group) for _, group in groupby(sessions, lambda session: partition_of(dataset, session)))
 
 
 def partitions(dataset: Dataset, made_of: Mapping[date, str]) -> dict[str, Partition]:
     """The partitions of sessions (ascending), each given with what it is made of."""
-    found = (_partition(partition_of(dataset, group[0]), tuple(group), made_of) for group in together(dataset, made_of))
+    found = (
+        _partition(partition_of(dataset, group[0]), tuple(group), made_of) for group in by_partition(dataset, made_of)
+    )
     return {one.name: one for one in found}
 
 
@@ -54,10 +56,10 @@ def _partition(name: str, sessions: tuple[date, ...], made_of: Mapping[date, str
 
 def lake_of(cache: Cache) -> LakePlace:
     """Where a cache's settings say that the lake of its dataset is."""
-    return LakeFolder.of(cache) if cache.lake_store is None else in_bucket(cache, cache.lake_store)
+    return LakeFolder.of(cache) if cache.lake_store is None else lake_in(cache, cache.lake_store)
 
 
-def in_bucket(cache: Cache, bucket: "Bucket") -> LakePlace:
+def lake_in(cache: Cache, bucket: "Bucket") -> LakePlace:
     """The lake of a cache's dataset in an object store."""
     from ingest.lake.objects import LakeObjects  # most caches have none
 

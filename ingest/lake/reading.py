@@ -20,7 +20,7 @@ _WORTH = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedRows:
     """Rows of these sessions, of these tickers and in these columns; None: all of them."""
 
     days: frozenset[date]
@@ -40,7 +40,7 @@ class Wanted:
         return self.columns is None or column in self.columns
 
 
-def lake_rows(cache: Cache, wish: Wanted) -> tuple[pl.DataFrame | None, frozenset[date]]:
+def lake_rows(cache: Cache, wish: WantedRows) -> tuple[pl.DataFrame | None, frozenset[date]]:
     """Rows in the order of the files, in each sorted by ticker and time, and the sessions that they are all rows of.
 
     None if there are none. Raises CacheError.
@@ -61,7 +61,7 @@ def lake_rows(cache: Cache, wish: Wanted) -> tuple[pl.DataFrame | None, frozense
     return rows if found == chosen else rows.filter(pl.col("date").is_in(sorted(days))), days
 
 
-def lake_and_parts(cache: Cache, wish: Wanted, read: Read) -> tuple[pl.DataFrame | None, list[pl.DataFrame]]:
+def lake_and_parts(cache: Cache, wish: WantedRows, read: Read) -> tuple[pl.DataFrame | None, list[pl.DataFrame]]:
     """Rows of the lake, as far as it has them (None: of no session), and what `read` returns for all other parts.
 
     A run may be replacing either. Raises CacheError.
@@ -71,12 +71,12 @@ def lake_and_parts(cache: Cache, wish: Wanted, read: Read) -> tuple[pl.DataFrame
     return rows, steadily(cache, left, read) if left or rows is None else []
 
 
-def _is_worth(partition: Partition, wish: Wanted) -> bool:
+def _is_worth(partition: Partition, wish: WantedRows) -> bool:
     wanted = len(wish.days.intersection(partition.sessions))
     return wanted >= min(_WORTH, len(partition.sessions))
 
 
-def _read(cache: Cache, standing: Standing, chosen: Sequence[Partition], wish: Wanted) -> pl.DataFrame | None:
+def _read(cache: Cache, standing: Standing, chosen: Sequence[Partition], wish: WantedRows) -> pl.DataFrame | None:
     try:
         rows = standing.folder.scan([standing.files[one.name] for one in chosen])
         return wish.of(cache, rows, [day for one in chosen for day in one.sessions])

@@ -14,7 +14,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.layout import PartsOf
 from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.parts.bars import all_bars, size_of
-from ingest.lake.reading import Wanted, lake_and_parts
+from ingest.lake.reading import WantedRows, lake_and_parts
 
 TRADED = pl.Schema(
     {
@@ -61,7 +61,7 @@ def _dollars(rows: pl.DataFrame) -> pl.DataFrame:
 def _frames(cache: Cache, days: Sequence[date]) -> Iterator[pl.DataFrame]:
     """Rows of these sessions in any order, those of a month at once."""
     for _, group in groupby(days, lambda day: (day.year, day.month)):
-        wish = Wanted(frozenset(group), columns=frozenset(_READ))
+        wish = WantedRows(frozenset(group), columns=frozenset(_READ))
         rows, frames = lake_and_parts(cache, wish, partial(_from_parts, cache))
         yield from [*([] if rows is None else [rows]), *frames]
 

@@ -13,7 +13,7 @@ from ingest.cache.manifest.lake import LakeFile
 from ingest.cache.parts.ahead import read_ahead
 from ingest.errors import CacheError, ManifestDamaged, StoreUnavailable
 from ingest.events import LakeWritten
-from ingest.lake.elsewhere import claim, leave_other_place
+from ingest.lake.elsewhere import claim_lake, leave_other_place
 from ingest.lake.folder import LakePlace
 from ingest.lake.partitions import Partition, Standing
 
@@ -33,7 +33,7 @@ def bring_lake_up_to_date(cache: Cache) -> LakeWritten | None:
     due, removed = looked.due, left + len(looked.unwanted)
     standing.folder.sweep()
     if due or looked.unwanted:
-        claim(cache, standing.folder)
+        claim_lake(cache, standing.folder)
         cache.manifest.lake.forget([*looked.unwanted, *(one.name for one in due)])
         standing.folder.drop(looked.unwanted)
     if not due:

@@ -18,7 +18,7 @@ from ingest.cache.salvage import renew
 from ingest.errors import ManifestDamaged
 from ingest.files import durable, opening
 from ingest.lake.folder import LakeFolder
-from ingest.lake.iceberg.state import flaws
+from ingest.lake.iceberg.state import table_flaws
 from ingest.lake.keeping import keep_up_to_date
 from ingest.maintenance.verify import Problem, Verified, check_cache
 from ingest.market.catalogue import STOCKS_DAY
@@ -189,7 +189,7 @@ class _Mending:
 
     def _table(self) -> None:
         """Remove damaged data files: what is missing is put back, or the snapshots that need it go."""
-        for flaw in flaws(self._cache, self._settings.lake):
+        for flaw in table_flaws(self._cache, self._settings.lake):
             if flaw.file is not None:
                 self._clear(flaw.file)
                 durable.remove(flaw.file)

@@ -100,7 +100,7 @@ class _Run:
     async def work(self) -> None:
         """Download what is planned; then update the CSVs, even if the source failed on the way."""
         provenance.refuse_other(self._cache.manifest, self._settings.source)
-        keeping.check(self._settings.lake)
+        keeping.check_lake(self._settings.lake)
         window = self._request.window
         dataset, tracked = self._request.dataset.name, len(self._request.tracked)
         self._sink(events.RunStarted(self._cache.run, dataset, window.start, window.end, tracked))

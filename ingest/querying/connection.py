@@ -18,7 +18,7 @@ from ingest.market.datasets import Dataset
 from ingest.querying.adjusted import SUFFIXES, Tell, adjusted_tables
 from ingest.querying.advice import advice
 from ingest.querying.objects import register
-from ingest.querying.statements import check
+from ingest.querying.statements import check_query
 from ingest.querying.tables import of_manifest
 from ingest.querying.times import check_times
 from ingest.querying.views import View, views
@@ -122,7 +122,7 @@ def run(connection: "duckdb.DuckDBPyConnection", query: str, most: int | None = 
 
     try:
         statements = connection.extract_statements(query)
-        check([one.type.name for one in statements], _tokens(query))
+        check_query([one.type.name for one in statements], _tokens(query))
         return _answer(connection.sql(statements[0].query), most)
     except duckdb.InterruptException as error:
         raise KeyboardInterrupt from error

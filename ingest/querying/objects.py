@@ -23,7 +23,7 @@ _PROTOCOL = "ingest"
 
 
 @dataclass(frozen=True, slots=True)
-class Readable:
+class ScannedFile:
     """A stored file, and what is told of reading it."""
 
     file: StoredFile
@@ -42,7 +42,7 @@ def path_of(dataset: str, partition: str) -> str:
     return f"{_PROTOCOL}://{dataset}/{partition}.parquet"
 
 
-def register(connection: "duckdb.DuckDBPyConnection", files: Mapping[str, Readable]) -> None:
+def register(connection: "duckdb.DuckDBPyConnection", files: Mapping[str, ScannedFile]) -> None:
     """Let a connection read these files under their paths. Raises UsageError without the library."""
     if not files:
         return
@@ -51,7 +51,7 @@ def register(connection: "duckdb.DuckDBPyConnection", files: Mapping[str, Readab
     connection.register_filesystem(_file_system(files))
 
 
-def _file_system(files: Mapping[str, Readable]) -> Any:
+def _file_system(files: Mapping[str, ScannedFile]) -> Any:
     from fsspec import AbstractFileSystem
 
     class Objects(AbstractFileSystem):  # type: ignore[misc]
@@ -64,7 +64,7 @@ def _file_system(files: Mapping[str, Readable]) -> Any:
             """A file to read."""
             if mode != "rb":
                 raise PermissionError(path)
-            return _Opened(files[path])
+            return _OpenFile(files[path])
 
         def info(self, path: str, **_: object) -> dict[str, object]:
             """Its size."""
@@ -87,16 +87,16 @@ def _file_system(files: Mapping[str, Readable]) -> Any:
     return Objects()
 
 
-class _Opened(io.RawIOBase):
+class _OpenFile(io.RawIOBase):
     """A file that is read by ranges; each read is a request."""
 
-    def __init__(self, readable: Readable) -> None:
-        self._readable, self._at = readable, 0
+    def __init__(self, file: ScannedFile) -> None:
+        self._file, self._at = file, 0
 
     @property
     def size(self) -> int:
         """Bytes of the file."""
-        return self._readable.file.size
+        return self._file.file.size
 
     def readable(self) -> bool:
         return True
@@ -115,6 +115,6 @@ class _Opened(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """Bytes from here on."""
         end = self.size if size < 0 else min(self._at + size, self.size)
-        data = self._readable.read(self._at, end) if self._at < end else b""
+        data = self._file.read(self._at, end) if self._at < end else b""
         self._at += len(data)
         return data

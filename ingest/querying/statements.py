@@ -62,7 +62,7 @@ def as_query(query: object) -> str:
     return query
 
 
-def check(kinds: Sequence[str], words: Sequence[str]) -> None:
+def check_query(kinds: Sequence[str], words: Sequence[str]) -> None:
     """Raise UsageError unless these are one statement that only reads, of these words without texts and comments.
 
     A column that is named like a keyword, `copy`, is a word only if it has no quotes.

@@ -12,7 +12,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.steady import steadily
 from ingest.errors import IngestError
 from ingest.lake.frames import frames, lake_schema
-from ingest.lake.partitions import together
+from ingest.lake.partitions import by_partition
 from ingest.maintenance.corrections import changed_values, changes_frame
 from ingest.maintenance.status import findings
 from ingest.market.datasets import Dataset
@@ -65,7 +65,7 @@ def of_parts(settings: Settings, dataset: Dataset, days: Sequence[date], scans: 
 
     def read() -> pl.DataFrame:
         found = [pl.DataFrame(schema=schema)]
-        for group in together(dataset, days):
+        for group in by_partition(dataset, days):
             if told.stop.is_set():
                 raise InterruptedError
             with told.noted():

@@ -16,7 +16,7 @@ from ingest.lake.objects import LakeObjects
 from ingest.lake.partitions import Standing, view_name
 from ingest.maintenance.status import asked_or_held
 from ingest.market.datasets import Dataset
-from ingest.querying.objects import Readable, path_of
+from ingest.querying.objects import ScannedFile, path_of
 from ingest.querying.tables import Scans, Table, of_parts
 from ingest.settings import Settings
 
@@ -42,7 +42,7 @@ class View:
     parts: Table | None
     days: Sequence[date]
     partial: Sequence[date] = ()
-    objects: Mapping[str, Readable] = field(default_factory=dict)
+    objects: Mapping[str, ScannedFile] = field(default_factory=dict)
     states: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Size and time of each file, by its path; not of objects, whose paths stand for one version."""
 
@@ -134,10 +134,12 @@ def _state(path: str) -> tuple[int, int] | None:
     return None if found is None else (found.st_size, found.st_mtime_ns)
 
 
-def _files(standing: Standing, clean: Sequence[LakeFile], scans: Scans) -> tuple[Sequence[str], Mapping[str, Readable]]:
+def _files(
+    standing: Standing, clean: Sequence[LakeFile], scans: Scans
+) -> tuple[Sequence[str], Mapping[str, ScannedFile]]:
     """The files that are clean: their paths for DuckDB, and how those are read that it does not read itself."""
     folder = standing.folder
     if not isinstance(folder, LakeObjects):
         return [folder.source(one.partition) for one in clean], {}
-    named = {path_of(folder.dataset.short, one.partition): Readable(folder.stored(one), scans) for one in clean}
+    named = {path_of(folder.dataset.short, one.partition): ScannedFile(folder.stored(one), scans) for one in clean}
     return list(named), named

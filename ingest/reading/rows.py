@@ -23,7 +23,7 @@ from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.parts.bars import BARS, all_bars, bars, firsts, schema_of, size_of
 from ingest.cache.steady import Read
 from ingest.files import opening
-from ingest.lake.reading import Wanted, lake_and_parts
+from ingest.lake.reading import WantedRows, lake_and_parts
 from ingest.market.contracts import CONTRACT, contract_schema, with_contracts
 from ingest.market.datasets import Dataset
 from ingest.market.row_kinds import DAY_BARS
@@ -119,7 +119,7 @@ def _all_on(
 
     held, yahoo = cache.manifest.at_once(told, days[0], days[-1]) if days else ([], [])
     needed = None if columns is None else frozenset(columns).union(cache.dataset.kind.order, ["date"])
-    wish = Wanted(frozenset(held), columns=needed)
+    wish = WantedRows(frozenset(held), columns=needed)
     rows, frames = lake_and_parts(cache, wish, lambda parts: pl.concat(_all_bars(cache, parts)))
     stored = pl.concat([*([] if rows is None else [rows]), *frames], how="diagonal")
     found = _from(cache, _by_date(stored), "massive", columns)
@@ -147,7 +147,7 @@ def session(cache: Cache, day: date, sources: Collection[str] = SOURCES) -> pl.D
         return _held(cache, sources, day, day), _yahoo(cache, cache.manifest.yahoo.rows_of(day), sources)
 
     held, yahoo = cache.manifest.at_once(told, day, day)
-    found = _stored(cache, Wanted(frozenset(held)), lambda parts: pl.concat(_all_bars(cache, parts)))
+    found = _stored(cache, WantedRows(frozenset(held)), lambda parts: pl.concat(_all_bars(cache, parts)))
     massives = _from(cache, found, "massive")
     return pl.concat([massives, yahoo]).sort(cache.dataset.kind.order) if yahoo.height else massives
 
@@ -218,10 +218,10 @@ def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataF
 def _from_parts(cache: Cache, tickers: frozenset[str], held: Sequence[date], trades: bool) -> pl.DataFrame:
     """Rows of these tickers; without `trades` the number of them, which takes a tenth of the time, may be null."""
     columns = None if trades else frozenset(schema_of(cache.dataset)) - {"transactions"}
-    return _stored(cache, Wanted(frozenset(held), tickers, columns), lambda parts: _bars(cache, tickers, parts))
+    return _stored(cache, WantedRows(frozenset(held), tickers, columns), lambda parts: _bars(cache, tickers, parts))
 
 
-def _stored(cache: Cache, wish: Wanted, read: Read) -> pl.DataFrame:
+def _stored(cache: Cache, wish: WantedRows, read: Read) -> pl.DataFrame:
     """Rows of stored sessions, from the lake as far as it has them, else what `read` returns for their parts."""
     rows, frames = lake_and_parts(cache, wish, read)
     if len(frames) == 1 and rows is None:

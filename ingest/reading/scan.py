@@ -12,7 +12,7 @@ from polars.io.plugins import register_io_source
 from ingest.cache.cache import Cache
 from ingest.errors import warn
 from ingest.hints import Call, Value, call
-from ingest.lake.partitions import together
+from ingest.lake.partitions import by_partition
 from ingest.market.contracts import contracts_of
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covers, some
@@ -93,7 +93,7 @@ def _batches(cache: Cache, days: Sequence[date], batch: int, wish: "Pushdown") -
     """The days in groups that are read at once: those of a file of the lake, or as many as fit in memory."""
     in_lake = batch > 1 and cache.dataset.by_month and cache.manifest.lake.exists()
     if in_lake and wish.tickers is None:
-        yield from together(cache.dataset, days)
+        yield from by_partition(cache.dataset, days)
         return
     size = batch if wish.tickers is not None else max(1, batch // cache.dataset.kind.rows_a_day)
     size = size * _IN_LAKE if in_lake else size

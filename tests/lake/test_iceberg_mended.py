@@ -46,7 +46,7 @@ def interfere(place):
     table_of(place).add_files([f"file://{folder}/rows.parquet"])
 
 
-@pytest.mark.parametrize("at", ["commit", "held"])
+@pytest.mark.parametrize("at", ["commit", "current_files"])
 def test_killed_before_the_snapshot_the_next_run_makes_it(at, place, server):
     correct(server)
     with patch.object(attempt, at, side_effect=Killed), pytest.raises(Killed):

@@ -18,7 +18,7 @@ from ingest.errors import CacheError, IngestWarning, NotFound, UsageError
 from ingest.files.durable import irreplaceable
 from ingest.querying import connection, statements
 from ingest.querying.asking import ask
-from ingest.querying.statements import check
+from ingest.querying.statements import check_query
 from ingest.settings import CacheSettings, Settings
 
 READERS = ("read_", "parquet_", "duckdb_", "pragma_")
@@ -73,7 +73,7 @@ def test_each_function_in_place_of_a_table_is_known(settings):
 
 
 def test_a_column_may_be_named_like_such_a_function(settings):
-    check(["SELECT"], ["select", "query", ",", '"checkpoint"', "from", "(", "from", "x", ")"])
+    check_query(["SELECT"], ["select", "query", ",", '"checkpoint"', "from", "(", "from", "x", ")"])
     assert ask(settings, "select 1 as query, 'enable_logging()' as checkpoint").columns == ["query", "checkpoint"]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import tenacity
 
-from ingest.cache.objects.client import Access, check, client, learnt
+from ingest.cache.objects.client import Access, check_access, client, learnt
 from ingest.cache.objects.faults import BeyondEnd, ConditionFailed, not_taken, translated
 from ingest.cache.objects.listing import PAGE, Pages, Stored, bare, stored_as
 from ingest.cache.objects.spans import Spans
@@ -46,7 +46,7 @@ class Bucket(Access):
         """The place that the settings name. Raises UsageError without the extra, or with settings of another store."""
         chosen = settings.store
         made = cls(settings.cache.archive, chosen.endpoint, chosen.region, chosen.profile, settings.tuning)
-        check(made)
+        check_access(made)
         return made
 
     def described(self, name: str) -> str:

@@ -39,7 +39,7 @@ class Access:
     tuning: Tuning = field(default_factory=lambda: tuning.DEFAULT, repr=False, hash=False)
 
 
-def check(access: Access) -> None:
+def check_access(access: Access) -> None:
     """Raise UsageError if the library is missing, or the settings do not belong to this kind of store."""
     if find_spec("obstore") is None:
         raise UsageError(MISSING)
@@ -80,7 +80,7 @@ _PROCESSES: set[int] = set()
 
 @lru_cache(maxsize=64)
 def _made(access: Access, purpose: str) -> "S3Store | GCSStore | AzureStore":
-    check(access)
+    check_access(access)
     from obstore.store import AzureStore, GCSStore
 
     _PROCESSES.add(os.getpid())

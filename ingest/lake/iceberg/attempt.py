@@ -18,10 +18,10 @@ from ingest.events import TableWritten
 from ingest.files import opening
 from ingest.lake.folder import LakePlace
 from ingest.lake.iceberg.files import DataFiles
-from ingest.lake.iceberg.naming import DataName, Goal, TableFolder, Version
+from ingest.lake.iceberg.naming import DataName, Goal, LakeVersion, TableFolder
 from ingest.lake.iceberg.noting import Noted
-from ingest.lake.iceberg.snapshots import Held, commit, held
-from ingest.lake.iceberg.tables import Opened, check_columns, make_table, open_table, translated
+from ingest.lake.iceberg.snapshots import CurrentFiles, commit, current_files
+from ingest.lake.iceberg.tables import OpenTable, check_columns, make_table, open_table, translated
 from ingest.lake.iceberg.tidying import tidy
 from ingest.lake.partitions import lake_of
 from ingest.settings.sections.lake import Lake
@@ -34,12 +34,12 @@ _PIECE = 8 << 20
 class _Change:
     """What a snapshot is to add and to remove, and how many of the removed files are not ours."""
 
-    add: Sequence[Version]
+    add: Sequence[LakeVersion]
     remove: Sequence[DataFile]
     others: int
 
     @classmethod
-    def of(cls, files: DataFiles, now: Held, goal: Goal) -> "_Change":
+    def of(cls, files: DataFiles, now: CurrentFiles, goal: Goal) -> "_Change":
         """What makes a snapshot equal to a goal."""
         have, remove, others = set[str](), [], 0
         for file in now.files.values():
@@ -55,7 +55,7 @@ class _Change:
         return bool(self.add or self.remove)
 
 
-def _is_right(file: DataFile, name: DataName, files: DataFiles, now: Held, goal: Goal) -> bool:
+def _is_right(file: DataFile, name: DataName, files: DataFiles, now: CurrentFiles, goal: Goal) -> bool:
     """Whether a data file has the rows that its partition should have, and is whole."""
     if name.partition in goal.keep:
         return True
@@ -84,7 +84,7 @@ class Attempt:
             return nothing
         files = self._files(opened)
         with translated(f"read the table {self.folder.table}"):
-            change = _Change.of(files, held(files.table), self.goal)
+            change = _Change.of(files, current_files(files.table), self.goal)
         was_tidy = self._is_as_left(opened, files)
         nothing = replace(nothing, notice=self._notice(opened, files.table, change))
         done = self._committed(files, change, nothing, is_new=opened.table is None) if change else nothing
@@ -92,20 +92,20 @@ class Attempt:
             self._tidy(files, was_tidy)
         return done
 
-    def _files(self, opened: Opened) -> DataFiles:
+    def _files(self, opened: OpenTable) -> DataFiles:
         """Those of the table, which is made if there is none. Raises CacheError."""
         dataset = self.cache.dataset
         table = opened.table or make_table(opened, self.folder, dataset)
         check_columns(table, dataset)
         return DataFiles(table, self.folder, dataset, partial(_stored, lake_of(self.cache)), self.look)
 
-    def _is_as_left(self, opened: Opened, files: DataFiles) -> bool:
+    def _is_as_left(self, opened: OpenTable, files: DataFiles) -> bool:
         """Whether the table and the files beside the lake are those of the last update."""
         if opened.table is None or opened.why:
             return False
         return opened.table.metadata_location == self.noted.metadata and len(list(files.found())) == self.noted.files
 
-    def _notice(self, opened: Opened, table: Table, change: _Change) -> str:
+    def _notice(self, opened: OpenTable, table: Table, change: _Change) -> str:
         """What there is to say of a table that was not as it was left, in words; "" if nothing."""
         if opened.why:
             is_new = opened.table is None

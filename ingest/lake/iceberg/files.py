@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ingest.cache.manifest.lake import LakeFile
 from ingest.errors import CacheError
 from ingest.files import durable, opening
-from ingest.lake.iceberg.naming import DataName, TableFolder, Version
+from ingest.lake.iceberg.naming import DataName, LakeVersion, TableFolder
 from ingest.lake.iceberg.tables import table_schema, translated
 from ingest.market.datasets import Dataset
 
@@ -49,7 +49,7 @@ class DataFiles:
         durable.make_folder(folder)
         return folder
 
-    def put(self, version: Version) -> str:
+    def put(self, version: LakeVersion) -> str:
         """Put a version in place, durably; returns its URL. Raises CacheError."""
         if version.path is not None:
             return self._put(version, version.path)
@@ -59,10 +59,10 @@ class DataFiles:
         finally:
             durable.remove(path)
 
-    def _put(self, version: Version, path: Path) -> str:
+    def _put(self, version: LakeVersion, path: Path) -> str:
         return self._in_microseconds(version, path) if self.dataset.kind.timed else self._taken(path, version.name)
 
-    def _fetched(self, version: Version) -> Path:
+    def _fetched(self, version: LakeVersion) -> Path:
         """A file of a lake in an object store, as a local one."""
         left = durable.another(self._near() / version.name)
         with durable.staging(left, under=left) as put:
@@ -81,7 +81,7 @@ class DataFiles:
         durable.sync_folder(self.here)
         return self._url(name)
 
-    def _in_microseconds(self, version: Version, path: Path) -> str:
+    def _in_microseconds(self, version: LakeVersion, path: Path) -> str:
         """Write a version with times in microseconds. Raises CacheError if one has a part of a microsecond."""
         folder = self._near()
         left = durable.another(folder / f"{version.file.partition}.parquet")
@@ -121,7 +121,7 @@ class DataFiles:
             there = self.table.io.new_input(url)
             return bool(there.exists()) and len(there) == size
 
-    def is_whole(self, version: Version, url: str, size: int) -> bool:
+    def is_whole(self, version: LakeVersion, url: str, size: int) -> bool:
         """Whether the data file of a version is as it was put in place; if not, it is put there again, if it can be.
 
         An edited file of the lake is an edited data file. What replaces either has the bytes that the name says.

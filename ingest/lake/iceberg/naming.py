@@ -63,7 +63,7 @@ class DataName:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class LakeVersion:
     """What a table should have of a partition: the rows of a file of the lake.
 
     `path` is where that is; None if it is an object of a store.
@@ -108,7 +108,7 @@ class Goal:
     `sessions` says what each session of the others is made of.
     """
 
-    versions: Mapping[str, Version]
+    versions: Mapping[str, LakeVersion]
     keep: frozenset[str]
     sessions: Mapping[str, str]
 
@@ -120,7 +120,7 @@ class Goal:
         names = {one.name for one in clean}
         files = [standing.files[one.name] for one in clean]
         # Without a row a file has no statistics, and so no place in a table.
-        versions = {one.partition: Version.of(one, standing.folder) for one in files if one.rows}
+        versions = {one.partition: LakeVersion.of(one, standing.folder) for one in files if one.rows}
         made_of = cache.manifest.lake.made_of()
         sessions = {day.isoformat(): _short(made_of[day]) for one in clean for day in one.sessions}
         return cls(versions, frozenset(standing.wanted.keys() - names), sessions)

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CurrentFiles:
     """What the current snapshot has: data files by URL, and whether an engine has marked rows of them as deleted."""
 
     files: Mapping[str, DataFile]
     has_deletes: bool
 
 
-def held(table: "Table") -> Held:
+def current_files(table: "Table") -> CurrentFiles:
     """What the current snapshot of a table has."""
     current = table.current_snapshot()
     found = _live(table, current.manifests(table.io)) if current else []
     data = {one.file_path: one for one in found if one.content == DataFileContent.DATA}
-    return Held(data, len(data) < len(found))
+    return CurrentFiles(data, len(data) < len(found))
 
 
 def _live(table: "Table", manifests: Iterable[ManifestFile]) -> list[DataFile]:

@@ -130,7 +130,7 @@ def _looked_up(folder: TableFolder, lake: Lake) -> "Table | None":
 
 
 @dataclass(frozen=True, slots=True)
-class Flaw:
+class TableFlaw:
     """A file that a snapshot needs and that is not as it was written, or a table that is not there: why, in words."""
 
     name: str
@@ -139,7 +139,7 @@ class Flaw:
     file: Path | None = None
 
 
-def flaws(cache: Cache, lake: Lake) -> Iterator[Flaw]:
+def table_flaws(cache: Cache, lake: Lake) -> Iterator[TableFlaw]:
     """What is wrong with the table of a cache's dataset, as far as its files are beside the lake: each is read.
 
     Raises UsageError without the library.
@@ -149,14 +149,14 @@ def flaws(cache: Cache, lake: Lake) -> Iterator[Flaw]:
         table = _looked_up(folder, lake)
         needed = _needed(table) if table else {}
     except CacheError as error:
-        yield Flaw(folder.table, error.message, is_missing=False)
+        yield TableFlaw(folder.table, error.message, is_missing=False)
         return
     if table is None and opening.is_there(folder.noted):
-        yield Flaw(folder.table, f"the catalog {lake.catalog} has no such table", is_missing=True)
+        yield TableFlaw(folder.table, f"the catalog {lake.catalog} has no such table", is_missing=True)
     for url, size in needed.items():
         file = folder.local(url)
         if file is not None and (why := _wrong_with(file, size)):
-            yield Flaw(file.relative_to(folder.root.parent.parent).as_posix(), *why, file)
+            yield TableFlaw(file.relative_to(folder.root.parent.parent).as_posix(), *why, file)
 
 
 def _needed(table: "Table") -> dict[str, int]:

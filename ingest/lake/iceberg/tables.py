@@ -46,7 +46,7 @@ def translated(doing: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenTable:
     """A catalog and the table of a dataset in it. `is_ours`: it is the one beside the lake.
 
     `table` is None if there is none, or none that can be used; `why` then says why in words, or is "" if it is new.
@@ -58,7 +58,7 @@ class Opened:
     why: str = ""
 
 
-def open_table(folder: TableFolder, dataset: Dataset, lake: Lake) -> Opened:
+def open_table(folder: TableFolder, dataset: Dataset, lake: Lake) -> OpenTable:
     """Open the table of a dataset; nothing is written, except an empty catalog beside the lake.
 
     Raises UsageError if the library is not installed, CacheError if the catalog cannot be used.
@@ -74,8 +74,8 @@ def open_table(folder: TableFolder, dataset: Dataset, lake: Lake) -> Opened:
         try:
             table = catalog.load_table(folder.table)
         except NoSuchTableError:
-            return Opened(catalog, False, None)
-    return Opened(catalog, False, table)
+            return OpenTable(catalog, False, None)
+    return OpenTable(catalog, False, table)
 
 
 def _catalog(folder: TableFolder, lake: Lake) -> "tuple[Catalog, bool]":
@@ -117,7 +117,7 @@ def is_database(folder: TableFolder) -> bool:
         return False
 
 
-def _beside_the_lake(catalog: "Catalog", folder: TableFolder) -> Opened:
+def _beside_the_lake(catalog: "Catalog", folder: TableFolder) -> OpenTable:
     from pyiceberg.exceptions import NoSuchTableError
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -126,19 +126,19 @@ def _beside_the_lake(catalog: "Catalog", folder: TableFolder) -> Opened:
     try:
         table = catalog.load_table(folder.table)
     except NoSuchTableError:
-        return Opened(catalog, True, _registered_again(catalog, folder))
+        return OpenTable(catalog, True, _registered_again(catalog, folder))
     except Exception as error:  # whatever a file may be in place of a table's metadata
         if isinstance(error, SQLAlchemyError) or not is_damage(error):
             raise
         if not str(registered(folder, catalog.name)).startswith(f"{folder.location}/"):
-            return Opened(catalog, True, None, _MOVED)
+            return OpenTable(catalog, True, None, _MOVED)
         why = f"its metadata cannot be read: {str(error).partition(chr(10))[0]}"
-        return Opened(catalog, True, _registered_again(catalog, folder, is_known=True), why)
+        return OpenTable(catalog, True, _registered_again(catalog, folder, is_known=True), why)
     if table.metadata.location != folder.location:
-        return Opened(catalog, True, None, _MOVED)
+        return OpenTable(catalog, True, None, _MOVED)
     if _is_current_listed(table.metadata, table.io):
-        return Opened(catalog, True, table)
-    return Opened(catalog, True, _registered_again(catalog, folder, is_known=True), _UNLISTED)
+        return OpenTable(catalog, True, table)
+    return OpenTable(catalog, True, _registered_again(catalog, folder, is_known=True), _UNLISTED)
 
 
 def _is_current_listed(metadata: "TableMetadata", io: "FileIO") -> bool:
@@ -181,7 +181,7 @@ def _is_whole(catalog: "Catalog", location: str, folder: TableFolder) -> bool:
     return is_current and bool(metadata.location == folder.location)
 
 
-def make_table(opened: Opened, folder: TableFolder, dataset: Dataset) -> "Table":
+def make_table(opened: OpenTable, folder: TableFolder, dataset: Dataset) -> "Table":
     """Make the table of a dataset, in place of one that cannot be used. Raises CacheError."""
     with translated(f"make the table {folder.table}"):
         opened.catalog.create_namespace_if_not_exists(NAMESPACE)
@@ -199,7 +199,7 @@ def make_table(opened: Opened, folder: TableFolder, dataset: Dataset) -> "Table"
         )
 
 
-def _forget(opened: Opened, folder: TableFolder) -> None:
+def _forget(opened: OpenTable, folder: TableFolder) -> None:
     """Remove what the catalog beside the lake has of a table, and the metadata that nothing can use any more."""
     from pyiceberg.exceptions import NoSuchTableError
 

@@ -9,7 +9,7 @@ from ingest.files import opening
 from ingest.files.hashing import sha256_of
 from ingest.lake.folder import LakeFolder
 from ingest.lake.frames import frames
-from ingest.lake.iceberg.state import flaws
+from ingest.lake.iceberg.state import table_flaws
 from ingest.lake.partitions import Partition, Standing
 from ingest.maintenance.verify.problems import Kind, Problem
 from ingest.settings.sections.lake import Lake
@@ -75,7 +75,7 @@ def compare_rows(cache: Cache, standing: Standing) -> Iterator[Problem]:
 
 def check_table(cache: Cache, lake: Lake) -> Iterator[Problem]:
     """Compare the files that the table's snapshots need with their hashes. Raises UsageError without the library."""
-    for flaw in flaws(cache, lake):
+    for flaw in table_flaws(cache, lake):
         kind: Kind = "missing" if flaw.is_missing else "damaged"
         yield Problem(kind, "lake", flaw.name, f"{flaw.why}; {PUT_BACK}")
 

