@@ -5,7 +5,6 @@ has opened the old one reads it to the end. Were the name made from the content,
 in which a listing shows both, and rows would be counted twice.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,24 +12,15 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from ingest.cache.cache import Cache
 from ingest.cache.manifest.lake import LakeFile
+from ingest.cache.objects.naming import LAKE_FILE, hive_name, partition_in
 from ingest.files import durable, opening
 from ingest.market.datasets import Dataset
 
 if TYPE_CHECKING:
     import polars as pl
 
-FILE = "part-0.parquet"
-
-_NAME = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?")
 _STAGING = ".staging"
 """Where files are written before they are put in place: no reader of the lake looks into it."""
-
-
-def hive_name(partition: str) -> str:
-    """The file of a partition, below the folder of its dataset: `year=2025/month=11/part-0.parquet`."""
-    year, month, *day = partition.split("-")
-    folder = f"year={year}/month={int(month)}"  # `month=02` would be text to DuckDB
-    return f"{folder}/session={partition}/{FILE}" if day else f"{folder}/{FILE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +167,10 @@ class LakeFolder:
         with durable.translated("look into", self.path):
             for year in opening.names(self.path, "year=????"):
                 for month in opening.names(self.path / year, "month=*"):
-                    name = f"{year[-4:]}-{month.removeprefix('month=').rjust(2, '0')}"
                     sessions = opening.names(self.path / year / month, "session=*")
-                    names = (name, *(one.removeprefix("session=") for one in sessions))
-                    yield from (one for one in names if _NAME.fullmatch(one) and opening.is_there(self.file(one)))
+                    folders = (f"{year}/{month}", *(f"{year}/{month}/{session}" for session in sessions))
+                    names = (partition_in(f"{folder}/{LAKE_FILE}") for folder in folders)
+                    yield from (one for one in names if one and opening.is_there(self.file(one)))
 
     def foreign(self) -> list[str]:
         """Files below the folder that other programs take for some of the lake, as `described`. Raises CacheError."""

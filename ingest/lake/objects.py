@@ -6,7 +6,6 @@ after that. Who finds the same row before and after reading has read one version
 by whoever lists them: a run, `verify`, a query in SQL.
 """
 
-import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,17 +14,15 @@ from typing import TYPE_CHECKING
 
 from ingest.cache.manifest.lake import LakeFile
 from ingest.cache.objects.bucket import Bucket
-from ingest.cache.objects.naming import lake_file_in, lake_folder
+from ingest.cache.objects.naming import hive_name, lake_folder, lake_partition_in
 from ingest.cache.objects.scanning import scan_options
 from ingest.errors import CacheError, Superseded
 from ingest.files import durable
-from ingest.lake.folder import InPlace, LakeFolder, Looked, hive_name
+from ingest.lake.folder import InPlace, LakeFolder, Looked
 from ingest.market.datasets import Dataset
 
 if TYPE_CHECKING:
     import polars as pl
-
-_VALUES = re.compile("(?:year|month|session)=([^/]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +114,9 @@ class LakeObjects:
     def look(self, known: Iterable[LakeFile]) -> Looked:
         """See `LakePlace`: by one listing, a request for each thousand."""
         listed = {one.name: (one.size, one.etag) for one in self.bucket.listing(self._folder)}
-        found = frozenset(partition for name in listed if (partition := self._partition(name)))
+        found = frozenset(one for name in listed if (one := lake_partition_in(name, self.dataset.short)))
         same = (one.partition for one in known if listed.get(self.name(one.partition)) == (one.size, one.etag))
         return Looked(found, frozenset(same))
-
-    def _partition(self, name: str) -> str | None:
-        """The partition of an object; None if it is no file of the lake."""
-        if not (inside := lake_file_in(name, self.dataset.short)):
-            return None
-        year, month, *session = _VALUES.findall(inside)
-        partition = session[0] if session else f"{year}-{month.rjust(2, '0')}"
-        return partition if self.name(partition) == name else None
 
     def is_trusted(self, known: LakeFile) -> bool:
         """See `LakePlace`: the manifest says so."""

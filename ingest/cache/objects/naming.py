@@ -1,7 +1,7 @@
-"""Names of parts in a bucket: each version of a part has its own, with 16 digits of its hash.
+"""Names of parts in a bucket: each version of a part has its own, with 16 digits of its hash; and of the lake's files.
 
 So a version is written once and never changed, to write it again writes the same bytes, and readers of the version
-before are not disturbed.
+before are not disturbed. A file of the lake has one name for ever, in a bucket as in a folder.
 """
 
 import re
@@ -14,7 +14,8 @@ from ingest.market.datasets import TIERS, Tier, part_name, session_of
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)\.([0-9a-f]{16})\.csv\.gz")
 _DIGITS = 16
 
-_LAKE = re.compile(r"year=\d{4}/month=\d{1,2}(/session=\d{4}-\d\d-\d\d)?/part-0\.parquet", re.ASCII)
+LAKE_FILE = "part-0.parquet"
+_HIVE = re.compile(r"year=(\d{4})/month=(\d{1,2})/(?:session=(\d{4}-\d\d-\d\d)/)?[^/]+", re.ASCII)
 
 
 def folder_of(tier: Tier, dataset: str) -> str:
@@ -32,10 +33,25 @@ def lake_folder(dataset: str) -> str:
     return f"lake/{dataset}"
 
 
-def lake_file_in(name: str, dataset: str) -> str:
-    """The name of an object in the folder of a lake, from that below the prefix; "" if it is not a file of the lake."""
+def hive_name(partition: str) -> str:
+    """The file of a partition, below the folder of its dataset's lake: `year=2025/month=11/part-0.parquet`."""
+    year, month, *day = partition.split("-")
+    folder = f"year={year}/month={int(month)}"  # `month=02` would be text to DuckDB
+    return f"{folder}/session={partition}/{LAKE_FILE}" if day else f"{folder}/{LAKE_FILE}"
+
+
+def partition_in(name: str) -> str | None:
+    """Inverse of `hive_name`; None for any other name."""
+    if not (found := _HIVE.fullmatch(name)):
+        return None
+    partition = found[3] or f"{found[1]}-{found[2]:0>2}"
+    return partition if hive_name(partition) == name else None
+
+
+def lake_partition_in(name: str, dataset: str) -> str | None:
+    """The partition of the lake's file that an object is, by its name below the prefix; None if it is not one."""
     inside = name.removeprefix(f"{lake_folder(dataset)}/")
-    return inside if inside != name and _LAKE.fullmatch(inside) else ""
+    return partition_in(inside) if inside != name else None
 
 
 def session_in(name: str, dataset: str) -> date | None:

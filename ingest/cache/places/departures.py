@@ -13,7 +13,7 @@ from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.places import Departure, Place
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.collecting import clock
-from ingest.cache.objects.naming import ObjectName, folder_of, lake_file_in, lake_folder
+from ingest.cache.objects.naming import ObjectName, folder_of, lake_folder, lake_partition_in
 from ingest.cache.objects.writing.records import Guard, Pointer
 from ingest.cache.objects.writing.snapshots import snapshot_names
 from ingest.cache.objects.writing.writer import Writer
@@ -127,7 +127,7 @@ class _Leaving:
         if self.departure.tier == "archive":
             for dataset in CATALOGUE.values():
                 names = (one.name for one in self.bucket.listing(lake_folder(dataset.short)))
-                yield from (name for name in names if lake_file_in(name, dataset.short))
+                yield from (name for name in names if lake_partition_in(name, dataset.short))
 
     def _is_current(self) -> bool:
         """Whether the parts of the tier are here now: a bucket may have several URLs or endpoints."""
