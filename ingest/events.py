@@ -315,42 +315,23 @@ class Finished:
     yahoo_rows: int
     findings: Mapping[str, int]
     damaged: int = 0
+    dismissed: int = 0
+    lake_files: int = 0
 
     def _repr_html_(self) -> str:
         """A table, for a notebook."""
         return in_html(self)
-
-    dismissed: int = 0
-    lake_files: int = 0
 
 
 Ended = Committed | Forbidden | Vanished | Failed | Quarantined
 """Each session that a run tries to download ends with one of these."""
 
 Event = (
-    Awaiting
-    | RunStarted
-    | Notice
-    | Planned
-    | Workers
-    | FetchStarted
-    | Downloading
-    | Fetched
-    | Retrying
-    | ConcurrencyChanged
-    | Committed
-    | Forbidden
-    | Vanished
-    | Failed
-    | Quarantined
-    | Found
-    | Projected
-    | LakeWritten
-    | TableWritten
-    | YahooAsked
-    | Stopping
-    | Draining
-    | Finished
+    (Awaiting | RunStarted | Notice | Planned | Workers)
+    | (FetchStarted | Downloading | Fetched | Retrying | ConcurrencyChanged)
+    | Ended
+    | (Found | Projected | LakeWritten | TableWritten | YahooAsked)
+    | (Stopping | Draining | Finished)
 )
 Sink = Callable[[Event], None]
 
