@@ -22,10 +22,10 @@ from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.market.windows import Window
-from ingest.pipeline.body import SessionText, text_of
-from ingest.pipeline.replacement import versions
+from ingest.pipeline.session.body import SessionText, text_of
+from ingest.pipeline.session.reason import RefusedText
+from ingest.pipeline.session.replacement import versions
 from ingest.pipeline.task import Job
-from ingest.pipeline.unreadable.reason import RefusedText
 from ingest.pipeline.worker import prepare
 from ingest.planning.plan import Decision
 from ingest.planning.request import Request

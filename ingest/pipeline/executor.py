@@ -17,8 +17,8 @@ from anyio.abc import TaskGroup
 from ingest import errors, events
 from ingest.cache.commit import StagedSession
 from ingest.errors import Disrupted, LosesRows, NotFound, Stopped, Throttled, UnreadableFile
-from ingest.pipeline.body import Costly
 from ingest.pipeline.committer import Ended, Executor, Results
+from ingest.pipeline.session.body import Costly
 from ingest.pipeline.task import Failed, Forbidden, Gone, Job, Refused, SessionResult, Staged
 from ingest.pipeline.worker import prepare, prepare_together
 from ingest.settings import Limits, Settings
@@ -141,7 +141,7 @@ class LocalExecutor(Executor):
         return Staged(job, staged)
 
     async def _explained(self, job: Job, body: Body, error: UnreadableFile) -> str:
-        from ingest.pipeline.unreadable.reason import RefusedText  # most runs refuse nothing
+        from ingest.pipeline.session.reason import RefusedText  # most runs refuse nothing
 
         text = RefusedText(body, job.dataset, job.max_unpacked, job.tuning)
         return await anyio.to_thread.run_sync(text.reason, error, limiter=self._large_workers)

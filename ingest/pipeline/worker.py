@@ -11,9 +11,9 @@ from ingest.cache.manifest import SessionRecord
 from ingest.cache.parts.parts import PackedPart
 from ingest.finding import Finding
 from ingest.market.datasets import Tier
-from ingest.pipeline.body import Costly, SessionText, cost_of, text_of
-from ingest.pipeline.packing import parts_of
-from ingest.pipeline.replacement import corrected
+from ingest.pipeline.session.body import Costly, SessionText, cost_of, text_of
+from ingest.pipeline.session.packing import parts_of
+from ingest.pipeline.session.replacement import corrected
 from ingest.pipeline.task import Job
 from ingest.sources.base import Body
 from ingest.splitting.parsing import parse_together

@@ -10,7 +10,7 @@ from ingest.cache.parts.members import TooLarge
 from ingest.errors import IngestError
 from ingest.files.opening import NotAFile
 from ingest.hints import Option, call
-from ingest.pipeline.body import Costly
+from ingest.pipeline.session.body import Costly
 
 HINTS = (call("run", "to download it", ("stocks-day",), start=date(2025, 3, 3)), Option("yes", True, "to confirm"))
 OF_THEIR_OWN = {

@@ -12,7 +12,7 @@ from pipeline_kit import HEADER, Place, key, trading_days, window
 
 from ingest.demo.servers import loopback
 from ingest.errors import UnreadableFile
-from ingest.pipeline.body import Costly, cost_of, text_of
+from ingest.pipeline.session.body import Costly, cost_of, text_of
 from ingest.settings.tuning import DEFAULT
 from ingest.sources.base import Body
 

@@ -13,7 +13,7 @@ from ingest.cache.parts import members
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.market.catalogue import STOCKS_DAY, named
-from ingest.pipeline.unreadable.reason import RefusedText
+from ingest.pipeline.session.reason import RefusedText
 from ingest.settings.tuning import Tuning
 from ingest.sources.base import Body
 from ingest.splitting.placing import Misplaced

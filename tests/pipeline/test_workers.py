@@ -14,8 +14,8 @@ from ingest.cache.parts.memory import MemoryParts
 from ingest.errors import CacheError, UnreadableFile
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.pipeline import executor
-from ingest.pipeline.body import Costly
 from ingest.pipeline.executor import Workers
+from ingest.pipeline.session.body import Costly
 from ingest.pipeline.task import Job
 from ingest.pipeline.worker import prepare, prepare_together
 from ingest.planning.plan import Decision

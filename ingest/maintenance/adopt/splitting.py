@@ -24,10 +24,10 @@ from ingest.files.hashing import md5_of
 from ingest.maintenance.adopt.day_file import moment_of
 from ingest.maintenance.adopt.mirror import MirroredFile
 from ingest.maintenance.adopt.sniffing import misfit
-from ingest.pipeline.body import Costly
 from ingest.pipeline.committer import Ended, Executor, Results
+from ingest.pipeline.session.body import Costly
+from ingest.pipeline.session.reason import RefusedText
 from ingest.pipeline.task import Job, Refused, SessionResult, Staged
-from ingest.pipeline.unreadable.reason import RefusedText
 from ingest.pipeline.worker import prepare
 from ingest.settings import Settings
 from ingest.sources.base import Body

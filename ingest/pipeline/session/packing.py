@@ -16,7 +16,7 @@ from ingest.cache.parts import parts
 from ingest.cache.parts.parts import PackedPart, PartWriter
 from ingest.cache.parts.store import matches
 from ingest.market.datasets import TIERS, Tier
-from ingest.pipeline.body import SessionText
+from ingest.pipeline.session.body import SessionText
 from ingest.pipeline.task import Job
 from ingest.splitting import streamed, whole
 from ingest.splitting.parsing import ParsedText

@@ -12,7 +12,7 @@ from ingest.cache.parts import members
 from ingest.errors import UnreadableFile, printable
 from ingest.files import durable, opening
 from ingest.market.datasets import Dataset
-from ingest.pipeline.body import SessionText, cost_of, pieces_of
+from ingest.pipeline.session.body import SessionText, cost_of, pieces_of
 from ingest.settings.tuning import Tuning
 from ingest.sources.base import Body
 from ingest.splitting.placing import Misplaced

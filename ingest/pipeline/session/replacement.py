@@ -11,7 +11,7 @@ from ingest.cache.parts.store import matches
 from ingest.errors import CacheError, StoreError, UnreadableFile
 from ingest.finding import Finding
 from ingest.market.datasets import Dataset, Tier
-from ingest.pipeline.body import Costly, SessionText, cost_of
+from ingest.pipeline.session.body import Costly, SessionText, cost_of
 from ingest.pipeline.task import Job
 from ingest.splitting import whole
 from ingest.splitting.compare import TURN, Room, Version, compare

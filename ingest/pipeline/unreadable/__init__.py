@@ -1,1 +1,0 @@
-"""Downloads that cannot be read: why, in words that name the line."""
