@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from ingest.cache.csv_files import CsvFolder
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.places import Place
+from ingest.cache.manifest.stores.places import Place
 from ingest.cache.parts.local import LocalParts
 from ingest.cache.parts.store import PartStore
 from ingest.errors import CacheError, UsageError

@@ -18,9 +18,9 @@ from ingest.cache import quarantine
 from ingest.cache.cache import Cache, Layout, refuse_other_place
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Manifest, SessionRecord
-from ingest.cache.manifest.objects import KnownObject
-from ingest.cache.manifest.places import Place
 from ingest.cache.manifest.records import period_of
+from ingest.cache.manifest.stores.objects import KnownObject
+from ingest.cache.manifest.stores.places import Place
 from ingest.cache.objects.naming import object_name
 from ingest.cache.parts.store import PartStore, surely_matches
 from ingest.errors import CacheError, IngestError, OtherWriter, StoreError

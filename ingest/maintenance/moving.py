@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ingest.cache import lock
 from ingest.cache.commit import for_writing
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.places import Place
+from ingest.cache.manifest.stores.places import Place
 from ingest.cache.places.copying import Moving, Report, UnfitPart
 from ingest.cache.places.departures import Cleared
 from ingest.cache.places.moving import Moved, Mover, source_of

@@ -16,7 +16,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.commit import for_run
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.integrity import replacement
-from ingest.cache.manifest.places import Place
+from ingest.cache.manifest.stores.places import Place
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.writing.guard import Guarding, SeenGuard
 from ingest.cache.objects.writing.packing import Damaged, unpack

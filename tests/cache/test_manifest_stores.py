@@ -9,8 +9,8 @@ from manifest_kit import DATASET, DAY, LAST, NEXT, quarantine, raw, session_reco
 
 from ingest.cache import salvage
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.identity import KnownStore
-from ingest.cache.manifest.objects import KnownObject
+from ingest.cache.manifest.stores.identity import KnownStore
+from ingest.cache.manifest.stores.objects import KnownObject
 from ingest.errors import ManifestDamaged
 from ingest.settings import Settings
 

@@ -16,7 +16,7 @@ from runs_kit import DAYS
 from ingest.cache.cache import Layout
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.places import Place
+from ingest.cache.manifest.stores.places import Place
 from ingest.cache.objects.bucket import Bucket
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback

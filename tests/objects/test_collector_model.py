@@ -34,9 +34,9 @@ from ingest.cache.commit import StagedSession, commit, prune, recover
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.file import opening, schema
-from ingest.cache.manifest.objects import KnownObjects
 from ingest.cache.manifest.replacements import Replacements
 from ingest.cache.manifest.sessions import KnownSessions
+from ingest.cache.manifest.stores.objects import KnownObjects
 from ingest.cache.objects.collecting import garbage, sweep
 from ingest.cache.objects.collecting.clock import NAME
 from ingest.cache.objects.collecting.sweep import Sweep

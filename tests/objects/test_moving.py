@@ -335,15 +335,15 @@ def test_a_move_that_is_stopped_goes_on_later(local, there, before):
 POINTS = [
     ("ingest.cache.places.targets:ToBucket.settle", 1),
     ("ingest.cache.objects.bucket:Bucket.put_new", 7),
-    ("ingest.cache.manifest.places:KnownPlaces.move", 1),
+    ("ingest.cache.manifest.stores.places:KnownPlaces.move", 1),
     ("ingest.cache.objects.writing.writer:Writer.snapshot", 1),
     ("ingest.cache.parts.local:LocalParts.drop", 4),
-    ("ingest.cache.manifest.places:KnownPlaces.depart", 1),
+    ("ingest.cache.manifest.stores.places:KnownPlaces.depart", 1),
 ]
 BACK = [
     ("ingest.cache.parts.local:LocalParts.publish", 5),
     ("ingest.cache.places.targets:ToFolders.settle", 1),
-    ("ingest.cache.manifest.places:KnownPlaces.move", 1),
+    ("ingest.cache.manifest.stores.places:KnownPlaces.move", 1),
     ("ingest.cache.places.departures:clear", 1),
 ]
 

@@ -11,7 +11,7 @@ from store_kit import keys_in_environment
 
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.objects import KnownObject
+from ingest.cache.manifest.stores.objects import KnownObject
 from ingest.cache.objects.collecting.clock import NAME, time_of
 from ingest.cache.objects.collecting.sweep import Sweep
 from ingest.cache.objects.parts import ObjectParts

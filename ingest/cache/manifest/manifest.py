@@ -9,13 +9,13 @@ from typing import Self, TypeVar
 from ingest.cache.manifest.csvs import Csvs
 from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.findings import KeptFindings
-from ingest.cache.manifest.identity import Identity
 from ingest.cache.manifest.lake import LakeFiles
-from ingest.cache.manifest.objects import KnownObjects
-from ingest.cache.manifest.places import KnownPlaces
 from ingest.cache.manifest.replacements import Replacements
 from ingest.cache.manifest.runs import KnownSource, RunLog
 from ingest.cache.manifest.sessions import KnownSessions, TrackedSets
+from ingest.cache.manifest.stores.identity import Identity
+from ingest.cache.manifest.stores.objects import KnownObjects
+from ingest.cache.manifest.stores.places import KnownPlaces
 from ingest.cache.manifest.yahoo import Quotes
 
 _Result = TypeVar("_Result")

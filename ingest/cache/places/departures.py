@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.places import Departure, Place
+from ingest.cache.manifest.stores.places import Departure, Place
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.collecting import clock
 from ingest.cache.objects.naming import ObjectName, folder_of, lake_folder, lake_partition_in

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.places import Place
+from ingest.cache.manifest.stores.places import Place
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.writing.guard import Guarding
 from ingest.cache.objects.writing.writer import Writer

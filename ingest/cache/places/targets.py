@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ingest.cache.layout import PartKey
-from ingest.cache.manifest.objects import KnownObject
-from ingest.cache.manifest.places import KnownPlaces, Place
+from ingest.cache.manifest.stores.objects import KnownObject
+from ingest.cache.manifest.stores.places import KnownPlaces, Place
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.listing import Stored
 from ingest.cache.objects.naming import ObjectName, folder_of

@@ -14,7 +14,7 @@ from io import BytesIO
 from ingest.cache.cache import Cache
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import SessionRecord
-from ingest.cache.manifest.objects import KnownObject
+from ingest.cache.manifest.stores.objects import KnownObject
 from ingest.cache.objects.naming import object_name
 from ingest.cache.parts.store import Listed, Opened, PartStore, Readable
 from ingest.market.datasets import TIERS, Tier

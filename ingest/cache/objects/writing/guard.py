@@ -10,7 +10,7 @@ import platform
 from dataclasses import dataclass, replace
 
 from ingest.cache.manifest.database import now
-from ingest.cache.manifest.identity import Identity, KnownStore
+from ingest.cache.manifest.stores.identity import Identity, KnownStore
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.writing.records import Guard, encoded, found
 from ingest.errors import CacheError, OtherWriter, Superseded

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ingest.cache.manifest.database import Database, now
-from ingest.cache.manifest.identity import Identity, KnownStore
+from ingest.cache.manifest.stores.identity import Identity, KnownStore
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.writing.packing import packed
 from ingest.cache.objects.writing.records import Pointer, encoded, found

@@ -14,7 +14,7 @@ from ingest.cache.layout import PartKey
 from ingest.cache.manifest.database import Database, now
 from ingest.cache.manifest.integrity.kinds import flag
 from ingest.cache.manifest.integrity.tables import columns, committed
-from ingest.cache.manifest.objects import KnownObject
+from ingest.cache.manifest.stores.objects import KnownObject
 from ingest.market.datasets import TIERS, Tier
 from ingest.settings import Settings
 
