@@ -10,7 +10,7 @@ record. A kill in between leaves files that nobody knows, and `recover` removes 
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,8 @@ from ingest.sources import spool
 from ingest.splitting.diff import Correction
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from ingest.cache.objects.writing.writer import Writer
 
 
@@ -41,7 +43,8 @@ class StagedSession:
 
     `staged` holds the keys of the parts that are not already in place, byte for byte: the session is a value and may
     come from another process. `replaces` says whether a version of the session is stored, which has to stay whole until
-    this one is; `was_refused` whether bytes of the session are in quarantine.
+    this one is; `was_refused` whether bytes of the session are in quarantine. `numbers` has the
+    rows of its parts, for `HandedRows`.
     """
 
     record: SessionRecord
@@ -49,6 +52,7 @@ class StagedSession:
     staged: tuple[PartKey, ...]
     replaces: bool = False
     was_refused: bool = False
+    numbers: "pl.DataFrame | None" = field(default=None, compare=False, repr=False)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from ingest.cache.layout import MemberIndex, PartsOf
 from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.parts.bars import firsts, rows_of_many, schema_of
 from ingest.cache.parts.groups import in_groups
+from ingest.cache.parts.handed import HandedRows
 from ingest.cache.parts.parts import read_members, read_rows
 from ingest.cache.parts.store import key_to_read
 from ingest.market.contracts import contract_schema, with_contracts
@@ -38,16 +39,23 @@ def lake_schema(dataset: Dataset) -> pl.Schema:
     return pl.Schema(of_parts | contract_schema(dataset))
 
 
-def frames(layout: Layout, sessions: Sequence[PartsOf], most: int = MOST) -> Iterator[pl.DataFrame]:
+def frames(
+    layout: Layout, sessions: Sequence[PartsOf], most: int = MOST, handed: HandedRows | None = None
+) -> Iterator[pl.DataFrame]:
     """All rows of these sessions as `lake_schema`: the first of each ticker and time, sorted by them, frame by frame.
 
-    A frame is made of about `most` packed bytes, and at least one ticker. Raises CacheError if a part cannot be read.
+    A frame is made of about `most` packed bytes, and at least one ticker. Rows that were `handed` over are not
+    read from the parts. Raises CacheError if a part cannot be read.
     """
-    for span in _spans(sessions, most):
-        parts = [(one, tier) for tier in TIERS for one in sessions if tier in one.index]
+    known = {one.session for one in sessions if handed and handed.knows(one)}
+    unknown = [one for one in sessions if one.session not in known]
+    given = [handed.rows(known)] if handed and known else []
+    parts = [(one, tier) for tier in TIERS for one in unknown if tier in one.index]
+    for span in _spans(unknown, most):
         texts = read_ahead(partial(_texts, layout, span), parts, layout.parts.ahead)
         batches = in_groups(chain.from_iterable(texts), lambda text: len(text[1]), _PARSED)
-        found = [span.of(rows_of_many(some, layout.dataset)) for some in batches]
+        read = (rows_of_many(some, layout.dataset) for some in batches)
+        found = [span.of(rows) for rows in chain(given, read)]
         rows = firsts(pl.concat([pl.DataFrame(schema=schema_of(layout.dataset)), *found]), layout.dataset)
         yield with_contracts(rows, layout.dataset).cast(dict(lake_schema(layout.dataset)))  # type: ignore[arg-type]
 

@@ -11,6 +11,7 @@ from polars.io.plugins import register_io_source
 from ingest.cache.cache import Layout
 from ingest.cache.layout import PartsOf
 from ingest.cache.manifest.lake import FORMAT, LakeFile
+from ingest.cache.parts.handed import HandedRows
 from ingest.files import durable
 from ingest.files.durable import Write
 from ingest.lake.folder import LakePlace
@@ -29,7 +30,13 @@ _LEVEL = 1
 """Of zstd: the usual one, 3, takes a sixth more time to write a file, and saves 3 % of it."""
 
 
-def write(layout: Layout, folder: LakePlace, partition: Partition, sessions: Sequence[PartsOf]) -> LakeFile:
+def write(
+    layout: Layout,
+    folder: LakePlace,
+    partition: Partition,
+    sessions: Sequence[PartsOf],
+    handed: HandedRows | None = None,
+) -> LakeFile:
     """Write the file of a partition, whose sessions these are, and put it in place; it is durable when this returns.
 
     A reader sees the old file or the new one. Several threads may write files. Raises CacheError.
@@ -38,7 +45,7 @@ def write(layout: Layout, folder: LakePlace, partition: Partition, sessions: Seq
     staged = durable.another(file)
     with durable.staging(file, under=staged) as put:
         sink = HashingSink(put)
-        rows = _encode(frames(layout, sessions), layout.dataset, sink)
+        rows = _encode(frames(layout, sessions, handed=handed), layout.dataset, sink)
     done = folder.put(partition.name, staged)
     return LakeFile(
         partition=partition.name,

@@ -19,6 +19,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.commit import StagedSession, commit, discard_staged
 from ingest.cache.manifest import Answer
 from ingest.errors import IngestError, ungrouped
+from ingest.lake.update import Arriving
 from ingest.pipeline.task import Failed, Forbidden, Gone, Job, Refused, SessionResult, Staged
 from ingest.settings import Settings
 from ingest.settings.tuning import Tuning
@@ -66,8 +67,9 @@ class ExecutorFor(Protocol):
 class Committer:
     """Commits to one cache, and reports each session to the sink once it is recorded."""
 
-    def __init__(self, cache: Cache, sink: events.Sink, tuning: Tuning) -> None:
-        self._cache, self._sink, self._tuning = cache, sink, tuning
+    def __init__(self, cache: Cache, sink: events.Sink, tuning: Tuning, lake: Arriving | None = None) -> None:
+        """The lake, if it is wanted, gets the rows of sessions that have them."""
+        self._cache, self._sink, self._tuning, self._lake = cache, sink, tuning, lake
 
     async def run(self, executor: Executor, tasks: Sequence[Job]) -> None:
         """Have an executor download and split sessions, and commit them.
@@ -101,11 +103,13 @@ class Committer:
                     await executor.idle()
                 batch = [first, *_waiting(receive, self._tuning.max_batch - 1)]
                 counted, late = _first_ones([one.result for one in batch], done)
-                await anyio.to_thread.run_sync(_record, self._cache, counted, late)
+                await anyio.to_thread.run_sync(_record, self._cache, counted, late, self._lake)
                 for one in batch:
                     one.recorded()
                 for result in counted:
                     self._sink(_event(result, self._cache))
+                if self._lake:
+                    await anyio.to_thread.run_sync(self._lake.ended, [one.job.session for one in counted])
 
 
 def _first_ones(results: Sequence[SessionResult], done: set[date]) -> tuple[list[SessionResult], list[SessionResult]]:
@@ -118,10 +122,14 @@ def _first_ones(results: Sequence[SessionResult], done: set[date]) -> tuple[list
     return counted, late
 
 
-def _record(cache: Cache, results: Sequence[SessionResult], late: Sequence[SessionResult]) -> None:
+def _record(
+    cache: Cache, results: Sequence[SessionResult], late: Sequence[SessionResult], lake: Arriving | None
+) -> None:
     """Make a batch of results durable, and discard the parts of late ones. Raises CacheError."""
     if staged := [result.session for result in results if isinstance(result, Staged)]:
         commit(cache, staged)
+        if lake:
+            _hand_over(staged, lake)
     for result in results:
         if isinstance(result, Refused):
             quarantine.keep_refused(cache, result.job.session, result.body, result.reason, result.acceptable)
@@ -131,6 +139,12 @@ def _record(cache: Cache, results: Sequence[SessionResult], late: Sequence[Sessi
     for result in late:
         if isinstance(result, Staged):
             discard_staged(cache, result.session)
+
+
+def _hand_over(sessions: Sequence[StagedSession], lake: Arriving) -> None:
+    for one in sessions:
+        if one.numbers is not None:
+            lake.rows.keep(one.record.session, one.record.part_sha256, one.numbers)
 
 
 def _answers(results: Sequence[SessionResult]) -> Iterator[Answer]:

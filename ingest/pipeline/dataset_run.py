@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -22,6 +23,7 @@ from ingest.cache.manifest import Answer
 from ingest.errors import CacheError, EngineLost, IngestError, NotConfirmed, SourceError, Stopped
 from ingest.hints import call
 from ingest.lake import keeping
+from ingest.lake.update import Arriving
 from ingest.market.patterns import some
 from ingest.market.permission import Permission, only_copies
 from ingest.pipeline.fill import Filling
@@ -96,6 +98,7 @@ class _Run:
         self._requests = 0
         self._followed: frozenset[str] = frozenset()
         self._is_bare = False
+        self._arriving: Arriving | None = None
 
     async def work(self) -> None:
         """Download what is planned; then update the CSVs, even if the source failed on the way."""
@@ -213,9 +216,13 @@ class _Run:
 
         await anyio.to_thread.run_sync(claim, self._cache)
         executor = (self._executor_for or local_executor)(source, self._settings, self._sink, self._stop)
-        committer = Committer(self._cache, self._sink, self._settings.tuning)
+        # Whoever splits sessions elsewhere does not send their rows.
+        if self._settings.lake.enabled and self._executor_for is None:
+            self._arriving = Arriving.of(self._cache, [one.session for one in plan.fetches])
+        committer = Committer(self._cache, self._sink, self._settings.tuning, self._arriving)
+        every = self._arriving is not None
         try:
-            await committer.run(executor, jobs_of(self._cache, plan.fetches, self._request, self._settings))
+            await committer.run(executor, jobs_of(self._cache, plan.fetches, self._request, self._settings, every))
         finally:
             self._permit(permission.learn(*_told_apart(self._sink.ended)))
 
@@ -271,7 +278,8 @@ class _Run:
                 notice = events.Notice(f"the table {event.table}: {event.notice}", "warning")
                 anyio.from_thread.run_sync(self._sink, notice)
 
-        await anyio.to_thread.run_sync(keeping.keep_up_to_date, self._cache, self._settings.lake, report)
+        keep = partial(keeping.keep_up_to_date, self._cache, self._settings.lake, report, arriving=self._arriving)
+        await anyio.to_thread.run_sync(keep)
 
     def _warn_of_rowless(self) -> None:
         manifest = self._cache.manifest

@@ -26,7 +26,8 @@ class Job:
 
     `tracked_set` is the manifest's number for its tickers, `replaced` the stored version of its session, `accept`
     whether a replacement may remove more than a tenth of those rows. A text of more than `max_unpacked` bytes is not
-    read. `spool` is the file for the partial download of a large object.
+    read. `spool` is the file for the partial download of a large object. `every`: the result has all numbers of the
+    rows, too, if they are known (see `SplitSpec`).
     """
 
     decision: Decision
@@ -38,6 +39,7 @@ class Job:
     accept: bool = False
     spool: Path | None = None
     tuning: Tuning = DEFAULT
+    every: bool = False
 
     def has_stored(self, tier: Tier) -> bool:
         """Whether a version of the session is stored that has a part in this tier."""
@@ -69,10 +71,12 @@ class Job:
     @property
     def spec(self) -> SplitSpec:
         """How to split the file."""
-        return SplitSpec(self.decision.tracked, self.decision.keep_rest, self.dataset, self.session)
+        return SplitSpec(self.decision.tracked, self.decision.keep_rest, self.dataset, self.session, self.every)
 
 
-def jobs_of(cache: Cache, decisions: Sequence[Decision], request: Request, settings: Settings) -> list[Job]:
+def jobs_of(
+    cache: Cache, decisions: Sequence[Decision], request: Request, settings: Settings, every: bool = False
+) -> list[Job]:
     """The tasks of a plan's decisions; takes one transaction for each of the few tracked sets."""
     tuning, manifest = settings.tuning, cache.manifest
     numbers = {tickers: manifest.tracked_sets.number(tickers) for tickers in {one.tracked for one in decisions}}
@@ -87,6 +91,7 @@ def jobs_of(cache: Cache, decisions: Sequence[Decision], request: Request, setti
             replaced=replaced.get(one.session),
             accept=request.accept,
             tuning=tuning,
+            every=every,
         )
         for one in decisions
     ]

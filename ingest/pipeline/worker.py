@@ -86,13 +86,14 @@ def _groups(sessions: Iterable[_Unpacked]) -> Iterator[list[_Unpacked]]:
 
 
 def _are_alike(one: Job, other: Job) -> bool:
-    return (one.dataset.name, one.decision.tracked) == (other.dataset.name, other.decision.tracked)
+    mine, others = ((job.dataset.name, job.decision.tracked, job.every) for job in (one, other))
+    return mine == others
 
 
 def _parsed(group: Sequence[_Unpacked]) -> Iterator[_Unpacked]:
     """The same sessions, with their rows if these could be parsed in one query."""
     texts, job = [one.whole for one in group if one.whole is not None], group[0].job
-    found = parse_together(texts, job.decision.tracked, job.dataset) if len(texts) > 1 else None
+    found = parse_together(texts, job.decision.tracked, job.dataset, job.every) if len(texts) > 1 else None
     rows = iter(found or ())
     for one in group:
         if isinstance(one.text, SessionText) and one.whole is not None:
@@ -111,7 +112,8 @@ def _prepared(job: Job, body: Body, text: SessionText, granted: int | None) -> S
         plain, correction = corrected(job, plain, text, granted)
         record, staged = parts.stage(plain)
     held = job.decision.held
-    return StagedSession(record, correction, staged, held.held == "committed", held.quarantined is not None)
+    replaces, was_refused = held.held == "committed", held.quarantined is not None
+    return StagedSession(record, correction, staged, replaces, was_refused, found.numbers)
 
 
 def _check_order(job: Job, text: SessionText, found: SplitResult, granted: int | None) -> None:

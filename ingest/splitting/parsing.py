@@ -2,7 +2,8 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from itertools import accumulate, pairwise
 from operator import or_
@@ -41,8 +42,8 @@ _MAX_CELLS = 500_000
 class Header:
     """The first line: its bytes as received, with any BOM and the line end, and the columns that it names.
 
-    `numbers` are the columns with a number in each row, `stamp` is the one with a row's date, `time` the one with its
-    start. `marks` are those that distinguish rows of the same ticker and time.
+    `numbers` are the columns with a number in each row, `others` those with one in some rows. `stamp` is the column
+    with a row's date, `time` the one with its start. `marks` distinguish rows of the same ticker and time.
     """
 
     line: bytes
@@ -52,6 +53,7 @@ class Header:
     stamp: str
     time: str
     marks: tuple[str, ...] = ()
+    others: Mapping[str, type[pl.DataType]] = field(default_factory=dict)
 
 
 def read_header(text: bytes, dataset: Dataset) -> Header:
@@ -77,17 +79,43 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
     unknown = tuple(name for name in columns if name not in known)
     kind = dataset.kind
     marks = tuple(name for name in kind.identity if name not in ("ticker", kind.time))
-    return Header(line, tuple(columns), unknown, dataset.numbers, dataset.stamp, kind.time, marks)
+    return Header(
+        line, tuple(columns), unknown, dataset.numbers, dataset.stamp, kind.time, marks, _others(columns, dataset)
+    )
 
 
-def parse(text: bytes, header: Header, tracked: frozenset[str], timed: bool = False) -> pl.DataFrame:
+def _others(columns: Sequence[str], dataset: Dataset) -> dict[str, type[pl.DataType]]:
+    counts = dict.fromkeys(dataset.kind.counts, pl.Int64)
+    extras = dict.fromkeys(dataset.extras, pl.Float64)
+    return {name: kind for name, kind in {**counts, **extras}.items() if name in columns}
+
+
+def parse(
+    text: bytes, header: Header, tracked: frozenset[str], timed: bool = False, every: bool = False
+) -> pl.DataFrame:
     """Parse the rows: ticker, prices and volume as floats (volumes may have decimals), and whether tracked.
 
-    With `timed`, also the start of each bar as an integer, null if it is not a number. A full schema keeps tickers such
-    as NA, TRUE and 1E5 as they are.
+    With `timed`, also the start of each bar as an integer, null if it is not a number; with `every`, also the other
+    numbers, unless one of them is oddly written. A full schema keeps tickers such as NA, TRUE and 1E5 as they are.
     """
-    schema = {name: pl.Float64 if name in header.numbers else pl.String for name in header.columns}
-    columns: list[str | pl.Expr] = ["ticker", *header.numbers, *header.marks, is_tracked(tracked).alias("tracked")]
+    if every and header.others:
+        with suppress(UnreadableFile):
+            return _parsed(text, header, tracked, timed, header.others)
+    return _parsed(text, header, tracked, timed, {})
+
+
+def _parsed(
+    text: bytes, header: Header, tracked: frozenset[str], timed: bool, others: Mapping[str, type[pl.DataType]]
+) -> pl.DataFrame:
+    texts = {name: pl.Float64 if name in header.numbers else pl.String for name in header.columns}
+    schema: dict[str, type[pl.DataType]] = {**texts, **others}
+    columns: list[str | pl.Expr] = [
+        "ticker",
+        *header.numbers,
+        *others,
+        *header.marks,
+        is_tracked(tracked).alias("tracked"),
+    ]
     time = header.time
     if time not in header.columns or not (timed or header.stamp == time):
         return read_rows(text, schema, columns)
@@ -117,15 +145,21 @@ class ParsedText:
         return "lines" if len(self.edges) - 1 == self.rows.height else "polars"
 
     @property
+    def numbers(self) -> pl.DataFrame | None:
+        """The ticker and all numbers of each row; None if a number is oddly written, or a line may be no row."""
+        names = ["ticker", *self.header.numbers, *self.header.others]
+        return self.rows.select(names) if self.cut == "lines" and set(names) <= set(self.rows.columns) else None
+
+    @property
     def times(self) -> pl.Series | None:
         """When rows begin, if they have times of their own."""
         return self.rows[self.header.time] if self.header.time in self.rows.columns else None
 
 
-def parse_text(text: bytes, tracked: frozenset[str], dataset: Dataset) -> ParsedText:
-    """Parse one text. Raises UnreadableFile."""
+def parse_text(text: bytes, tracked: frozenset[str], dataset: Dataset, every: bool = False) -> ParsedText:
+    """Parse one text; `every` as for `parse`. Raises UnreadableFile."""
     header = read_header(text, dataset)
-    rows = parse(text, header, tracked, timed=dataset.kind.timed)
+    rows = parse(text, header, tracked, timed=dataset.kind.timed, every=every)
     return _with_lines(text, header, rows, line_edges(text, len(header.line)))
 
 
@@ -135,7 +169,9 @@ def _with_lines(text: bytes, header: Header, rows: pl.DataFrame, edges: Offsets)
     return ParsedText(text, header, rows, tracked=rows["tracked"].to_numpy(), edges=edges, ordered=ordered)
 
 
-def parse_together(texts: Sequence[bytes], tracked: frozenset[str], dataset: Dataset) -> list[ParsedText] | None:
+def parse_together(
+    texts: Sequence[bytes], tracked: frozenset[str], dataset: Dataset, every: bool = False
+) -> list[ParsedText] | None:
     """Parse several texts in one query: equal to what `parse_text` makes of each.
 
     A query costs almost a millisecond, whatever it reads: as much as parsing 5,000 rows. None if that is not
@@ -150,7 +186,7 @@ def parse_together(texts: Sequence[bytes], tracked: frozenset[str], dataset: Dat
         edges = line_edges(together, begin)
         if (np.diff(edges) == 1).any():  # whether polars skips a blank line depends on the lines before it
             return None
-        rows = parse(together, header, tracked, timed=dataset.kind.timed)
+        rows = parse(together, header, tracked, timed=dataset.kind.timed, every=every)
     except UnreadableFile:
         return None
     return list(_apart(texts, header, rows, edges)) if len(edges) - 1 == rows.height else None

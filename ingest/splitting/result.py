@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+import polars as pl
+
 from ingest.finding import Finding
 from ingest.market.datasets import Dataset, Tier
 from ingest.splitting.parsing import Cut, Header
@@ -14,13 +16,15 @@ from ingest.splitting.part_text import PartText
 class SplitSpec:
     """How to split a file, and which session and dataset it belongs to.
 
-    `tracked` may hold patterns. Without `keep_rest` there is no archive part.
+    `tracked` may hold patterns. Without `keep_rest` there is no archive part. With `every` number the result has the
+    rows, too, if that is certain and takes no other pass over the text.
     """
 
     tracked: frozenset[str]
     keep_rest: bool
     dataset: Dataset
     session: date
+    every: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class SplitResult:
 
     `tracked_rows` has the numbers of the tracked rows, as the manifest stores them. `ordered`: the rows are sorted by
     ticker, bytewise, so that a ticker can be looked up. `texts` has the parts of a text that was split at once; for one
-    that was split in chunks it is empty, since the sinks have all rows.
+    that was split in chunks it is empty, since the sinks have all rows. `numbers` has the ticker and all numbers of
+    the rows of all parts, in their order in the text.
     """
 
     header: Header
@@ -40,3 +45,4 @@ class SplitResult:
     text_sha256: str
     ordered: bool
     texts: Mapping[Tier, PartText] = field(default_factory=dict)
+    numbers: pl.DataFrame | None = field(default=None, compare=False)

@@ -34,7 +34,7 @@ from ingest.splitting.result import SplitResult, SplitSpec
 
 def split(text: bytes, spec: SplitSpec) -> SplitResult:
     """Split a day's text; raises UnreadableFile with the reason if it is not a file of this dataset and session."""
-    return split_parsed(parse_text(text, spec.tracked, spec.dataset), spec)
+    return split_parsed(parse_text(text, spec.tracked, spec.dataset, spec.every), spec)
 
 
 def split_parsed(day: ParsedText, spec: SplitSpec) -> SplitResult:
@@ -48,7 +48,13 @@ def split_parsed(day: ParsedText, spec: SplitSpec) -> SplitResult:
         text_sha256=hashlib.sha256(day.text).hexdigest(),
         ordered=day.ordered and day.cut == "lines",
         texts=_parts(day, spec.keep_rest),
+        numbers=_numbers(day, spec) if spec.every else None,
     )
+
+
+def _numbers(day: ParsedText, spec: SplitSpec) -> pl.DataFrame | None:
+    found = day.numbers
+    return found if found is None or spec.keep_rest else found.filter(pl.Series(day.tracked))
 
 
 def parts(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Dataset) -> Mapping[Tier, PartText]:

@@ -1,6 +1,7 @@
 """Reads rows of some or all tickers from the parts of sessions, as numbers."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from itertools import groupby
 
 import numpy as np
@@ -58,6 +59,16 @@ def rows_of(text: bytes, parts: PartsOf, dataset: Dataset) -> pl.DataFrame:
     """
     dated = _numbers(text, parts.columns, dataset).with_columns(pl.lit(parts.session).alias("date"))
     return _near(dated, dataset).select(schema_of(dataset).names())
+
+
+def dated(numbers: Sequence[tuple[date, pl.DataFrame]], dataset: Dataset) -> pl.DataFrame:
+    """Rows without times of their own, given as numbers by session, in the form of `rows_of`, in one frame."""
+    days = pl.Series([day for day, _ in numbers], dtype=pl.Date)
+    together = pl.concat([frame for _, frame in numbers]) if numbers else pl.DataFrame(schema=schema_of(dataset))
+    missing = [pl.lit(None, kind).alias(name) for name, kind in schema_of(dataset).items() if name not in together]
+    day_of_each = np.repeat(np.arange(len(numbers)), [frame.height for _, frame in numbers])
+    rows = together.with_columns(*missing).with_columns(date=days.gather(day_of_each))
+    return _whole(rows, dataset).select(schema_of(dataset).names())
 
 
 def rows_of_many(texts: Sequence[tuple[PartsOf, bytes]], dataset: Dataset) -> pl.DataFrame:
