@@ -148,7 +148,7 @@ def test_snapshots_are_not_dropped_without_a_word(place):
 
 
 def test_a_catalog_that_is_locked_is_not_an_empty_one(place, monkeypatch):
-    monkeypatch.setattr("ingest.lake.iceberg.naming.sqlite3.connect", partial(sqlite3.connect, timeout=0.01))
+    monkeypatch.setattr("ingest.lake.iceberg.catalog.sqlite3.connect", partial(sqlite3.connect, timeout=0.01))
     with closing(sqlite3.connect(place.root / "lake" / "iceberg" / "catalog.db")) as other:
         other.execute("BEGIN EXCLUSIVE")
         for command in ("status", "snapshots", "drop"):

@@ -20,6 +20,7 @@ from ingest.lake.folder import LakePlace
 from ingest.lake.iceberg.files import DataFiles
 from ingest.lake.iceberg.naming import DataName, Goal, LakeVersion, TableFolder
 from ingest.lake.iceberg.noting import Noted
+from ingest.lake.iceberg.righting import put_right
 from ingest.lake.iceberg.snapshots import CurrentFiles, commit, current_files
 from ingest.lake.iceberg.tables import OpenTable, check_columns, make_table, open_table, translated
 from ingest.lake.iceberg.tidying import tidy
@@ -83,10 +84,11 @@ class Attempt:
         if opened.table is None and not self.goal.versions:
             return nothing
         files = self._files(opened)
+        changed = put_right(files.table, self.cache.dataset, is_here=files.here is not None)
         with translated(f"read the table {self.folder.table}"):
             change = _Change.of(files, current_files(files.table), self.goal)
         was_tidy = self._is_as_left(opened, files)
-        nothing = replace(nothing, notice=self._notice(opened, files.table, change))
+        nothing = replace(nothing, notice=self._notice(opened, files.table, change) or changed)
         done = self._committed(files, change, nothing, is_new=opened.table is None) if change else nothing
         if done is not None:
             self._tidy(files, was_tidy)

@@ -3,9 +3,7 @@
 import hashlib
 import os
 import re
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -192,26 +190,3 @@ def is_configured(catalog: str) -> bool:
         return True
     folders = (os.environ.get("PYICEBERG_HOME"), os.path.expanduser("~"), os.getcwd())  # noqa: PTH109, PTH111
     return any(folder and Path(folder, ".pyiceberg.yaml").is_file() for folder in folders)
-
-
-def reading(folder: TableFolder) -> closing[sqlite3.Connection]:
-    """The catalog beside the lake, for reading: nothing is made where there is none. Raises sqlite3.Error."""
-    return closing(sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=ro", uri=True))
-
-
-def registered(folder: TableFolder, catalog: str) -> str | None:
-    """The URL of a table's metadata, as the catalog beside the lake has it; None if it has none, or cannot be read.
-
-    Raises CacheError while another program keeps it locked.
-    """
-    query = (
-        "SELECT metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?"
-    )
-    try:
-        with reading(folder) as db:
-            found = db.execute(query, (catalog, NAMESPACE, folder.view)).fetchone()
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise CacheError(f"another program keeps the catalog {folder.catalog} locked") from error
-        return None
-    return str(found[0]) if found else None

@@ -10,7 +10,8 @@ from datetime import date
 from typing import Self
 
 from ingest.files import durable, opening
-from ingest.lake.iceberg.naming import DataName, Goal, TableFolder, is_configured, registered
+from ingest.lake.iceberg.catalog import registered
+from ingest.lake.iceberg.naming import DataName, Goal, TableFolder, is_configured
 
 
 @dataclass(frozen=True, slots=True)

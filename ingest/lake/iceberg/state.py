@@ -1,8 +1,6 @@
 """What a table has, for people and for `verify`, read without a lock and without a write; and how it goes."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,7 +11,8 @@ from ingest.errors import CacheError
 from ingest.files import durable, opening
 from ingest.files.hashing import sha256_of
 from ingest.hints import call
-from ingest.lake.iceberg.naming import NAMESPACE, DataName, Goal, TableFolder, registered, require
+from ingest.lake.iceberg.catalog import registered, unregister
+from ingest.lake.iceberg.naming import DataName, Goal, TableFolder, require
 from ingest.lake.iceberg.noting import Noted
 from ingest.settings.sections.lake import Lake
 
@@ -193,7 +192,7 @@ def drop_table(cache: Cache, lake: Lake) -> bool:
     folder = TableFolder.of(cache)
     was_there = lake.iceberg and _purged(folder, lake)
     durable.remove(folder.noted)
-    _unregister(folder)
+    unregister(folder)
     was_there |= opening.is_folder(folder.path)
     for inside in (folder.path / "data", folder.path / "metadata"):
         for name in opening.names(inside):
@@ -204,17 +203,6 @@ def drop_table(cache: Cache, lake: Lake) -> bool:
         durable.remove(folder.catalog)
     durable.remove_empty(folder.root)
     return was_there
-
-
-def _unregister(folder: TableFolder) -> None:
-    if not opening.is_there(folder.catalog):
-        return
-    try:
-        with closing(sqlite3.connect(folder.catalog)) as db, db:
-            query = "DELETE FROM iceberg_tables WHERE table_namespace = ? AND table_name = ?"
-            db.execute(query, (NAMESPACE, folder.view))
-    except sqlite3.DatabaseError:
-        return  # it is none, and the table is not in it
 
 
 def _purged(folder: TableFolder, lake: Lake) -> bool:

@@ -10,7 +10,8 @@ from ingest.errors import CacheError, IngestError
 from ingest.files import durable, opening
 from ingest.hints import call
 from ingest.lake.frames import lake_schema
-from ingest.lake.iceberg.naming import NAMESPACE, TableFolder, reading, registered, require
+from ingest.lake.iceberg.catalog import forget_other_names, reading, registered
+from ingest.lake.iceberg.naming import NAMESPACE, TableFolder, require
 from ingest.market.datasets import Dataset
 from ingest.settings.sections.lake import Lake
 
@@ -85,6 +86,7 @@ def _catalog(folder: TableFolder, lake: Lake) -> "tuple[Catalog, bool]":
     if known := configured(lake.catalog):
         return known, False
     _put_damaged_aside(folder)
+    forget_other_names(folder, lake.catalog)
     durable.make_folder(folder.root)
     uri = URL.create("sqlite", database=str(folder.catalog)).render_as_string()
     warehouse = folder.location.rpartition("/")[0]
@@ -187,15 +189,13 @@ def make_table(opened: OpenTable, folder: TableFolder, dataset: Dataset) -> "Tab
         opened.catalog.create_namespace_if_not_exists(NAMESPACE)
         if opened.is_ours:
             _forget(opened, folder)
-        schema = table_schema(dataset)
         about = {"ingest.dataset": dataset.short, "ingest.adjust": "none", "ingest.interval": dataset.interval}
-        mapping = {"schema.name-mapping.default": schema.name_mapping.model_dump_json()}
         return opened.catalog.create_table(
             folder.table,
-            schema,
+            table_schema(dataset),
             location=folder.location if opened.is_ours else None,
-            partition_spec=_partitions(dataset),
-            properties=_PROPERTIES | about | mapping,
+            partition_spec=partition_spec(dataset),
+            properties=_PROPERTIES | about | name_mapping(dataset),
         )
 
 
@@ -227,7 +227,13 @@ def table_schema(dataset: Dataset) -> "Schema":
     return Schema(*columns)
 
 
-def _partitions(dataset: Dataset) -> "PartitionSpec":
+def name_mapping(dataset: Dataset) -> dict[str, str]:
+    """The property that says which column of a file is which: the lake's own files do not number theirs."""
+    return {"schema.name-mapping.default": table_schema(dataset).name_mapping.model_dump_json()}
+
+
+def partition_spec(dataset: Dataset) -> "PartitionSpec":
+    """How a table is partitioned: a data file has the rows of one partition."""
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.transforms import DayTransform, MonthTransform
 

@@ -1,0 +1,137 @@
+"""A table of Iceberg keeps its snapshots and its form, whatever is changed of it: by settings, or by other programs."""
+
+from dataclasses import replace
+
+import pytest
+from iceberg_kit import in_lake, read, snapshots, table_folder, table_of
+from lake_kit import DAYS
+from minutes_kit import minutes_text, some_minutes
+from pipeline_kit import LONG, Place, key, market_day, pack, window
+from polars.testing import assert_frame_equal
+from pyiceberg.transforms import IdentityTransform
+
+from ingest.events import TableWritten
+from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE
+
+
+@pytest.fixture(params=[STOCKS_DAY, pytest.param(STOCKS_MINUTE, marks=LONG)], ids=lambda one: one.short)
+def place(request, server, tmp_path):
+    """Two snapshots of days, or of minutes."""
+    for day in DAYS:
+        server.put(STOCKS_MINUTE.key(day), pack(minutes(day)))
+    place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True, dataset=request.param)
+    place.run(*window(DAYS[:2]))
+    place.run(*window(DAYS))
+    return place
+
+
+def minutes(day, seed=0):
+    return minutes_text({"AAPL": some_minutes(day, seed=seed), "T07": some_minutes(day, 9)})
+
+
+def correct(server, number):
+    server.put(key(DAYS[1]), pack(market_day(DAYS[1]).replace(b"\nAAPL,", f"\nAAPL{number},".encode())))
+    server.put(STOCKS_MINUTE.key(DAYS[1]), pack(minutes(DAYS[1], seed=number)))
+
+
+def check(place):
+    """The table has the rows of the lake."""
+    assert_frame_equal(read(table_of(place), place), in_lake(place))
+
+
+def written(ran):
+    return ran.of(TableWritten)
+
+
+def test_under_another_name_of_its_catalog_a_table_has_the_same_snapshots(place, server):
+    correct(server, 2)
+    replace(place, lake=False).run(*window(DAYS))
+    assert place.here("lake", "build", INGEST_LAKE__CATALOG="mine").code == 0
+    assert written(place.run(*window(DAYS))) == []
+    assert snapshots(place) == 3
+    correct(server, 3)
+    place.run(*window(DAYS))
+    check(place)
+    assert place.here("lake", "build", INGEST_LAKE__CATALOG="mine").code == 0
+    assert "4 snapshots" in place.here("lake", "snapshots", INGEST_LAKE__CATALOG="mine").out
+
+
+def split_by_ticker(change, folder):
+    with change.update_spec() as split:
+        split.add_identity("ticker")
+
+
+def split_by_nothing(change, folder):
+    with change.update_spec() as split:
+        for field in change.table_metadata.spec().fields:
+            split.remove_field(field.name)
+
+
+def split_under_another_name(change, folder):
+    with change.update_spec() as split:
+        split.rename_field(change.table_metadata.spec().fields[0].name, "mine")
+
+
+def place_data_elsewhere(change, folder):
+    change.set_properties({"write.data.path": f"file://{folder}/elsewhere"})
+
+
+def place_metadata_elsewhere(change, folder):
+    change.set_properties({"write.metadata.path": f"file://{folder}/elsewhere"})
+
+
+def place_by_hash(change, folder):
+    change.set_properties({"write.object-storage.enabled": "true"})
+
+
+def forget_the_columns(change, folder):
+    change.remove_properties("schema.name-mapping.default")
+
+
+CHANGES = [
+    split_by_ticker,
+    split_by_nothing,
+    split_under_another_name,
+    place_data_elsewhere,
+    place_metadata_elsewhere,
+    place_by_hash,
+    forget_the_columns,
+]
+
+
+@pytest.mark.parametrize("deed", CHANGES, ids=lambda one: one.__name__)
+def test_what_another_program_has_changed_about_a_table_is_put_right(deed, place, server, tmp_path):
+    before = table_of(place)
+    with before.transaction() as change:
+        deed(change, tmp_path)
+    correct(server, 2)
+    (done,) = written(place.run(*window(DAYS)))
+    assert done.notice == "another program had changed how it is partitioned, read or placed; that is undone"
+    after = table_of(place)
+    assert {one.file_path.rpartition("/")[0] for one in files(after)} == {f"{after.location()}/data"}
+    assert after.metadata_location.startswith(f"file://{table_folder(place)}/metadata/")
+    assert [(one.name, str(one.transform)) for one in after.spec().fields] == split_of(place)
+    check(place)
+    assert snapshots(place) == 3
+    assert written(place.run(*window(DAYS))) == []
+
+
+def files(table):
+    return [one.file for one in table.scan().plan_files()]
+
+
+def split_of(place):
+    return [("date_month", "month")] if place.dataset is STOCKS_DAY else [("date_day", "day")]
+
+
+def test_what_does_no_harm_stays_as_another_program_wants_it(place, server):
+    with table_of(place).transaction() as change:
+        change.set_properties({"owner": "me", "write.parquet.compression-codec": "gzip"})
+    with table_of(place).update_sort_order() as order:
+        order.asc("ticker", IdentityTransform())
+    correct(server, 2)
+    (done,) = written(place.run(*window(DAYS)))
+    assert done.notice == ""
+    assert table_of(place).properties["owner"] == "me"
+    assert len(table_of(place).sort_order().fields) == 1
+    check(place)
