@@ -104,11 +104,11 @@ class Layout:
         tracked = dataset.folder(settings.tracked_path)
         return Layout(
             dataset,
-            _parts(settings, dataset),
-            CsvFolder(tracked, dataset),
-            dataset.folder(settings.quarantine_path),
-            dataset.folder(settings.spool_path),
-            _lake_store(settings),
+            parts=_parts(settings, dataset),
+            csvs=CsvFolder(tracked, dataset),
+            quarantine=dataset.folder(settings.quarantine_path),
+            downloads=dataset.folder(settings.spool_path),
+            lake_store=_lake_store(settings),
         )
 
     def download(self, session: date) -> Path:

@@ -68,13 +68,13 @@ class Elsewhere(Executor):
         """What all tasks have in common."""
         settings, run, parts = self._settings, uuid.uuid4().hex, first.parts
         return Terms(
-            run,
-            settings.source,
-            settings.limits,
-            settings.tuning,
-            versions(),
-            parts,
-            probes(parts, first.session, run),
+            run=run,
+            source=settings.source,
+            limits=settings.limits,
+            tuning=settings.tuning,
+            versions=versions(),
+            parts=parts,
+            probes=probes(parts, first.session, run),
         )
 
 

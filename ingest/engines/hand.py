@@ -132,10 +132,10 @@ class Hand:
         return Answer(
             here(),
             outcomes,
-            tuple(one for one in told if not isinstance(one, _UNSAID)),
-            self._counted - before,
-            self._source.limit.adapted,
-            failure,
+            told=tuple(one for one in told if not isinstance(one, _UNSAID)),
+            requests=self._counted - before,
+            adapted=self._source.limit.adapted,
+            failure=failure,
         )
 
     def _here(self, job: Job) -> Job:

@@ -40,7 +40,9 @@ def stored_parts(
     stores = {tier: store_of(settings, dataset, tier) for tier in TIERS}
     inside = [one for one in found if (first or date.min) <= one.key.session <= (last or date.max)]
     parts = [
-        StoredPart(dataset.name, key.session, key.tier, stores[key.tier].described(key), one.size, key.sha256)
+        StoredPart(
+            dataset.name, key.session, key.tier, stores[key.tier].described(key), bytes=one.size, sha256=key.sha256
+        )
         for one in inside
         for key in (one.key,)
     ]

@@ -105,7 +105,9 @@ def run_sync(
             raise
 
     try:
-        return in_thread(partial(run, settings, requests, tell, anyio.Event(), wait_s, executor_for=executor_for))
+        return in_thread(
+            partial(run, settings, requests, tell, anyio.Event(), wait_s=wait_s, executor_for=executor_for)
+        )
     except BaseExceptionGroup:
         if raised:
             raise raised[0] from None

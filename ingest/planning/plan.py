@@ -107,6 +107,7 @@ def make_plan(
     stored: Stored,
     is_session: Callable[[date], bool],
     wishes: Wanted,
+    *,
     last_listed: date | None = None,
 ) -> Plan:
     """Decide for each day of the window (inclusive) that is a session, is listed, or is a holiday on a weekday.

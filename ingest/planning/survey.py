@@ -139,7 +139,7 @@ async def survey(source: ResilientSource, cache: Cache, settings: Settings, requ
     # A few files whose permission is unknown are simply requested.
     if known != Permission() or unknown > SEARCH_FROM or any(one.held == "committed" for one in held.values()):
         known = await current(source, items, known, search_anew=unknown > SEARCH_FROM)
-    return Survey(dataset, listing, published, known, plan.permitted(known), present)
+    return Survey(dataset, listing, published, known, plan.permitted(known), present=present)
 
 
 async def published_of(source: ResilientSource, request: Request, listing: Listing) -> Published:

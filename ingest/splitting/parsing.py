@@ -80,7 +80,14 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
     kind = dataset.kind
     marks = tuple(name for name in kind.identity if name not in ("ticker", kind.time))
     return Header(
-        line, tuple(columns), unknown, dataset.numbers, dataset.stamp, kind.time, marks, _others(columns, dataset)
+        line,
+        tuple(columns),
+        unknown,
+        numbers=dataset.numbers,
+        stamp=dataset.stamp,
+        time=kind.time,
+        marks=marks,
+        others=_others(columns, dataset),
     )
 
 

@@ -100,7 +100,7 @@ def newest_matches(settings: Settings, dataset: Dataset, lists: TrackedLists) ->
 
 
 def remove_tickers(
-    settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say, delete: bool = False
+    settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say, *, delete: bool = False
 ) -> list[str]:
     """Remove tickers from a list. Returns those that were in it.
 

@@ -98,7 +98,7 @@ def adopt(place, theirs, dry_run=False, tracked=TRACKED, save_others=True):
     request = Request(Window(*SPAN), frozenset(tracked))
     try:
         settings = place.settings(save_others=save_others)
-        summary = adopting.adopt(settings, request, theirs.top, dry_run, told.append, print)
+        summary = adopting.adopt(settings, request, theirs.top, dry_run=dry_run, report=told.append, say=print)
     finally:
         assert theirs.state() == before
     assert len({one.path for one in told}) == len(told)
@@ -522,8 +522,9 @@ def test_folders_that_cannot_be_adopted(place, tmp_path, where):
     (tmp_path / "cache" / "data_cache" / "x" / "massive_cache").mkdir(parents=True)
     (tmp_path / "data_cache").mkdir()
     before = sorted(tmp_path.rglob("*"))
+    request = Request(Window(*SPAN), TRACKED)
     with pytest.raises(UsageError) as caught:
-        adopting.adopt(place.settings(), Request(Window(*SPAN), TRACKED), tmp_path / where, False, print, print)
+        adopting.adopt(place.settings(), request, tmp_path / where, dry_run=False, report=print, say=print)
     assert caught.value.exit_code == 2
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -5,6 +5,7 @@ import warnings
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -233,10 +234,13 @@ def test_each_ticker_is_requested_once_and_reported(five):
 def test_an_export_leaves_out_what_cannot_be_adjusted(five, tmp_path, capsys):
     five.yahoo.securities.pop("C")
     five.place.run(DAYS[90], DAYS[-1], tracked={"Z"})
-    query, where = Selection(list(FIVE), adjust="splits"), (Form(), tmp_path / "out", False, False, five.config())
+    query = Selection(list(FIVE), adjust="splits")
+    export = partial(
+        export_command, form=Form(), folder=tmp_path / "out", config=five.config(), tracked=False, as_json=False
+    )
     with pytest.raises(ActionsUnknown):
-        export_command(query, *where)
-    assert export_command(replace(query, errors="skip"), *where) == 3
+        export(query)
+    assert export(replace(query, errors="skip")) == 3
     assert "left out because their splits and dividends are unknown: C" in capsys.readouterr().err
     assert len(list((tmp_path / "out").glob("*.csv"))) == 4
 

@@ -321,11 +321,10 @@ class KnownSessions:
         )
         for row in self.database.each(query, min(wanted), max(wanted)):
             if row[2] in wanted:
-                yield self._parts_of(*self.database.fitted(_PARTS, row))
+                yield self._parts_of(self.database.fitted(_PARTS, row))
 
-    def _parts_of(
-        self, version: str, doubt: bool, session: date, number: int, cut: str, names: tuple[str, ...], *parts: Any
-    ) -> PartsOf:
+    def _parts_of(self, row: Sequence[Any]) -> PartsOf:
+        version, doubt, session, number, cut, names, *parts = row
         hashes = {tier: sha256 for tier, sha256 in zip(TIERS, parts[:2], strict=True) if sha256}
         index = Indexes({tier: blob for tier, blob in zip(TIERS, parts[2:], strict=True) if blob}, self.database.path)
         tracked = self.tracked_sets.tickers(number)

@@ -113,9 +113,9 @@ class Mover:
         is_whole = copying.run()
         unfit = tuple(copying.unfit)
         if not is_whole or (unfit and not self.leave_damaged):
-            return Moved(self.source, self.target, copying.progress(), False, not is_whole, unfit)
+            return Moved(self.source, self.target, copying.progress(), False, interrupted=not is_whole, unfit=unfit)
         self._commit(pieces, targets, unfit)
-        return Moved(self.source, self.target, copying.progress(), True, False, unfit, self._clear())
+        return Moved(self.source, self.target, copying.progress(), True, unfit=unfit, cleared=self._clear())
 
     def _compare(self) -> None:
         """See that no other machine writes to either place, and become the writer of the target."""

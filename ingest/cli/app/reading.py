@@ -276,7 +276,7 @@ def export(
         actions=actions,
         overwrite=overwrite,
     )
-    raise typer.Exit(Deed(export_command(query, form, out, tracked, json, config)))
+    raise typer.Exit(Deed(export_command(query, form, out, config, tracked=tracked, as_json=json)))
 
 
 @app.command()

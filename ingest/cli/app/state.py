@@ -48,7 +48,7 @@ def corrections(
     from ingest.cli.commands.state.corrections import corrections_command
 
     window = (start.date() if start else None, end.date() if end else None)
-    raise typer.Exit(corrections_command(dataset or [], ticker, *window, json, config))
+    raise typer.Exit(corrections_command(dataset or [], ticker, *window, config, as_json=json))
 
 
 @app.command()
@@ -69,7 +69,7 @@ def findings(
     from ingest.cli.commands.state.findings import findings_command
 
     window = (start.date() if start else None, end.date() if end else None)
-    raise typer.Exit(findings_command(dataset or [], kind, *window, json, config))
+    raise typer.Exit(findings_command(dataset or [], kind, *window, config, as_json=json))
 
 
 @app.command()

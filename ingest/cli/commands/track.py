@@ -115,7 +115,7 @@ def remove_command(
 
 
 def _preview(
-    console: Answers, chosen: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], delete: bool
+    console: Answers, chosen: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], *, delete: bool
 ) -> None:
     present = set(read_list(file))
     leaving = [ticker for ticker in dict.fromkeys(tickers) if ticker in present]

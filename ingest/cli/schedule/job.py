@@ -22,7 +22,7 @@ _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
 _OF_A_SHELL = re.compile(r"INGEST_(?!CONFIG$).*|AWS_.*|MASSIVE_.*|(https?|all|no)_proxy", re.IGNORECASE)
 
 
-def job_of(name: str, time: str, wait: str, datasets: Sequence[str], config: Path | None, quiet: bool) -> Job:
+def job_of(name: str, time: str, wait: str, datasets: Sequence[str], config: Path | None, *, quiet: bool) -> Job:
     """The job for these flags and settings. Raises UsageError, also where the run would refuse to begin a cache."""
     parse_wait(flag_named("wait"), wait)
     chosen = settings.load(config)

@@ -34,6 +34,7 @@ class Server:
     def __init__(
         self,
         objects: MutableMapping[str, bytes],
+        *,
         bucket: str,
         forbidden: set[str],
         faults: Script | None,
@@ -200,7 +201,16 @@ def serve(
     """
     objects = {} if objects is None else objects
     forbidden = set() if forbidden is None else forbidden
-    server = Server(objects, bucket, forbidden, faults, access_keys, page_size, clock_ahead_s, bytes_per_s)
+    server = Server(
+        objects,
+        bucket=bucket,
+        forbidden=forbidden,
+        faults=faults,
+        access_keys=access_keys,
+        page_size=page_size,
+        clock_ahead_s=clock_ahead_s,
+        bytes_per_s=bytes_per_s,
+    )
     with listening(server.handle, tls) as server.endpoint_url:
         yield server
 

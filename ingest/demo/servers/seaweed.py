@@ -187,7 +187,7 @@ def fill(server: Server, who: Identity, objects: Iterable[tuple[str, bytes]], bu
     count = 0
     with ThreadPoolExecutor(_WRITERS, thread_name_prefix="fill") as pool:
         for key, body in objects:
-            under_way.append(pool.submit(put, server, who, key, body, bucket))
+            under_way.append(pool.submit(put, server, who, key, body, bucket=bucket))
             count += 1
             if len(under_way) >= 2 * _WRITERS:
                 under_way.popleft().result()

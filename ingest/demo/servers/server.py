@@ -92,7 +92,7 @@ def _seaweed(folder: Path, shelves: Sequence[Shelf], with_store: bool) -> Iterat
             seaweed.make_bucket(server, writer, _PARTS)
         credentials = _write_credentials(folder, {PROFILE: reader} | ({STORE_PROFILE: keeper} if with_store else {}))
         store = _STORE if with_store else ""
-        yield DemoSource("SeaweedFS", server.endpoint_url, server.bucket, credentials, count, store)
+        yield DemoSource("SeaweedFS", server.endpoint_url, server.bucket, credentials, count, store=store)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ from ingest.tracked.update import Say, bring_up_to_date
 
 
 def adopt(
-    settings: Settings, request: Request, folder: Path, dry_run: bool, report: Callable[[Adoption], None], say: Say
+    settings: Settings, request: Request, folder: Path, *, dry_run: bool, report: Callable[[Adoption], None], say: Say
 ) -> Summary:
     """Adopt what can be trusted in the caches below a folder; `report` gets an Adoption for each file as it is decided.
 
@@ -82,6 +82,7 @@ class _Adopting:
         settings: Settings,
         request: Request,
         cache: Cache,
+        *,
         dry_run: bool,
         tell: Callable[[Adoption], None],
         say: Say,

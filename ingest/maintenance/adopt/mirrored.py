@@ -57,6 +57,7 @@ async def adopt_mirror(
     found: Sequence[MirroredFile],
     request_of: RequestOf,
     stop: anyio.Event,
+    *,
     report: Report,
     sink: events.Sink,
 ) -> Summary:
@@ -94,7 +95,7 @@ class _Adopting:
     """The adoption of one dataset's files, in progress."""
 
     def __init__(
-        self, settings: Settings, request: Request, cache: Cache, told: _Told, sink: events.Sink, stop: anyio.Event
+        self, settings: Settings, request: Request, cache: Cache, told: _Told, *, sink: events.Sink, stop: anyio.Event
     ) -> None:
         self._settings, self._request, self._cache, self._told = settings, request, cache, told
         self._sink, self._stop = sink, stop

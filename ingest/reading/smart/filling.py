@@ -52,7 +52,7 @@ def fill(cache: Cache, settings: Settings, query: Query, covered: Collection[dat
     return _asked(cache, settings, query, yahoo, stored=stored, first=first)
 
 
-def _asked(cache: Cache, settings: Settings, query: Query, yahoo: Yahoo, stored: Filled, first: date) -> Filled:
+def _asked(cache: Cache, settings: Settings, query: Query, yahoo: Yahoo, *, stored: Filled, first: date) -> Filled:
     """Yahoo's answer since `first`, stored, and its rows of missing sessions beside those stored before."""
     try:
         answer = fallback.ask(cache, yahoo, query.ticker, first)

@@ -75,6 +75,7 @@ def window_of(
     end: date | None,
     dataset: Dataset = STOCKS_DAY,
     listed: Collection[date] = (),
+    *,
     interval: str = "1d",
 ) -> tuple[date, date]:
     """First and last day, both inclusive, of a period that ends today, or of `start` to `end` (exclusive).

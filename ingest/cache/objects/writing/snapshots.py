@@ -137,7 +137,9 @@ class Snapshots:
         """Replace the pointer, by one that names this snapshot; `held` is the snapshot's content, if that is known."""
         known = self.identity.store(self.bucket.url) or KnownStore(self.bucket.url, 1)
         token, own = str(uuid.uuid4()), self.identity.own()
-        pointer = Pointer(own, known.generation, platform.node(), now(), run, token, name, sha256)
+        pointer = Pointer(
+            own, known.generation, platform.node(), now(), run=run, token=token, snapshot=name, sha256=sha256
+        )
         self.identity.note(replace(known, writing=" ".join([*_tokens(known.writing), token])))
         etag = self._swapped(pointer, known)
         self.identity.note(KnownStore(known.url, known.generation, token, etag, content=held))

@@ -66,7 +66,7 @@ def read_back(console: Answers, config: Path, exhibit: Exhibit) -> int:
     window = f"{scale.bars}--start {readable[0]} --end {readable[-1]} --adjust none"
     console.print(Text.assemble(("$ ingest show", "bold"), f" {ticker} {window} --no-fetch{exhibit.dataset_flag}"))
     wish = ShowQuery(
-        ticker, "max", readable[0], readable[-1], "massive", "none", fetch=False, across_seams=False,
+        ticker, "max", readable[0], readable[-1], "massive", adjust="none", fetch=False, across_seams=False,
         market=exhibit.dataset.short, interval=scale.interval,
     )  # fmt: skip
     began = time.monotonic()

@@ -33,7 +33,7 @@ _INTERRUPTED = events.Notice("interrupted: what was committed stays. Run again t
 
 
 def run_command(
-    flags: Flags, datasets: Sequence[str], config: Path | None, dry_run: bool, json: bool, quiet: bool
+    flags: Flags, datasets: Sequence[str], config: Path | None, *, dry_run: bool, json: bool, quiet: bool
 ) -> int:
     """Run as the flags say, one dataset after another; returns the worst exit code. Raises IngestError."""
     wait_s = parse_wait("wait", flags.wait)

@@ -21,7 +21,7 @@ _SHOWN = 40
 
 
 def export_command(
-    query: Selection, form: Form, folder: Path, tracked: bool, as_json: bool, config: Path | None
+    query: Selection, form: Form, folder: Path, config: Path | None, *, tracked: bool, as_json: bool
 ) -> int:
     """Write the files; returns the exit code, 3 if some tickers have no rows. Raises IngestError."""
     chosen = settings.load(config)

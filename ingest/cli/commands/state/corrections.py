@@ -27,8 +27,9 @@ def corrections_command(
     ticker: str | None,
     start: date | None,
     end: date | None,
-    as_json: bool,
     config: Path | None,
+    *,
+    as_json: bool,
 ) -> int:
     """Print what republished files changed; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)

@@ -21,7 +21,13 @@ _NAMED = 5
 
 
 def findings_command(
-    datasets: Sequence[str], kind: str | None, start: date | None, end: date | None, as_json: bool, config: Path | None
+    datasets: Sequence[str],
+    kind: str | None,
+    start: date | None,
+    end: date | None,
+    config: Path | None,
+    *,
+    as_json: bool,
 ) -> int:
     """Print what is noteworthy about the stored sessions; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)

@@ -30,7 +30,7 @@ _FLAG = {"untracked": "--untracked", "quarantine": "--quarantine", "spool": "--s
 
 
 def prune_command(
-    datasets: Sequence[str], config: Path | None, wanted: Selection, dry_run: bool, yes: bool, as_json: bool
+    datasets: Sequence[str], config: Path | None, wanted: Selection, *, dry_run: bool, yes: bool, as_json: bool
 ) -> int:
     """Show what can be removed, and remove it if it is wanted and confirmed; returns the exit code.
 
