@@ -13,7 +13,7 @@ from ingest.cache.cache import Cache, Layout, refuse_other_place
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.integrity import replacement, rows
-from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
+from ingest.market.catalogue import CATALOGUE
 from ingest.market.datasets import Dataset
 from ingest.settings import Settings
 
@@ -24,9 +24,9 @@ def renew(settings: Settings, say: Say) -> None:
     """Replace a damaged manifest with a new one; `say` gets what came of it, in words. Raises CacheError."""
     path = settings.manifest_path
     building = replacement.begin(path)
-    with Database.open(building, STOCKS_DAY.name) as new, new.transaction() as db:
+    with Database.open(building) as new, new.transaction() as db:
         read = rows.take(path, db)
-    with Manifest.open(building, STOCKS_DAY.name) as manifest:
+    with Manifest.open(building) as manifest:
         refuse_other_place(manifest, settings)
     taken = sum(_take_parts(building, settings, dataset) for dataset in CATALOGUE.values())
     aside = replacement.put_in_place(path)

@@ -14,7 +14,7 @@ from ingest.cache.places.copying import Moving, Report, UnfitPart
 from ingest.cache.places.departures import Cleared
 from ingest.cache.places.moving import Moved, Mover, source_of
 from ingest.errors import WrongArgument
-from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
+from ingest.market.catalogue import CATALOGUE
 from ingest.settings import Settings
 from ingest.settings.sections.cache import CacheSettings
 
@@ -66,7 +66,7 @@ def target_of(settings: Settings, to: str | None) -> Place:
 
 def planned(settings: Settings, target: Place) -> list[Planned]:
     """What a move to a place would copy, by dataset; nothing is written. Raises what `move` does before it copies."""
-    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+    with Manifest.read(settings.manifest_path) as manifest:
         mover = Mover(settings, manifest, target)
         mover.refuse()
         pieces = mover.pieces()
@@ -88,7 +88,7 @@ def named(place: Place) -> str:
 
 def whereabouts(settings: Settings) -> Place:
     """Where the parts are. Raises CacheError."""
-    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+    with Manifest.read(settings.manifest_path) as manifest:
         return source_of(settings, manifest)
 
 
@@ -108,7 +108,7 @@ def move(
     """
     with lock.hold(settings.cache.root):
         _recover(whereabouts(settings).chosen(settings))
-        with Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
+        with Manifest.open(settings.manifest_path) as manifest:
             had_lake = manifest.lake.is_anywhere_but(_lake_url(settings, target))
             moved = Mover(settings, manifest, target, keep, leave_damaged).move(report, stop)
         return replace(moved, leaves_lake=moved.is_done and had_lake)

@@ -26,7 +26,7 @@ from ingest.cache.wholeness import missing_parts
 from ingest.errors import CacheError, ManifestDamaged, OtherWriter, UsageError
 from ingest.files import durable
 from ingest.lake.elsewhere import trust_lake
-from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
+from ingest.market.catalogue import CATALOGUE
 from ingest.market.datasets import TIERS, Dataset
 from ingest.market.windows import Window
 from ingest.settings import Settings
@@ -110,7 +110,7 @@ def _refuse_held(settings: Settings) -> None:
             "there is no object store to restore from: set [cache] archive to that of the machine that is gone, such "
             'as "s3://BUCKET/PREFIX"'
         )
-    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+    with Manifest.read(settings.manifest_path) as manifest:
         if manifest.source.holds_anything():
             raise UsageError(
                 f"the cache {settings.cache.root} has sessions of its own, and nothing is restored over them: move "
@@ -135,7 +135,7 @@ def _taken_over(settings: Settings, bucket: Bucket, say: Say) -> _Taken:
         guard, pointer = found(bucket, Guard), found(bucket, Pointer)
         building = replacement.begin(settings.manifest_path)
         snapshot = _unpacked(bucket, pointer, settings.manifest_path, say)
-        with Manifest.open(building, STOCKS_DAY.name) as manifest:
+        with Manifest.open(building) as manifest:
             manifest.places.restored(Place.of(settings))
             if generation := _fenced(bucket, manifest, guard, pointer):
                 break
@@ -181,7 +181,7 @@ def _fault(bucket: Bucket, name: str, sha256: str, path: Path) -> str:
         unpacked = unpack(_pieces(bucket, name), path)
         if sha256 not in {"", unpacked}:
             return "its bytes are not those that were stored"
-        with Manifest.open(path, STOCKS_DAY.name) as manifest:
+        with Manifest.open(path) as manifest:
             return next((one.reason for one in manifest.database.flaws()), "")
     except FileNotFoundError:
         return "it is missing"

@@ -12,7 +12,6 @@ from ingest.cache.objects.listing import Stored
 from ingest.cache.objects.writing.guard import Guarding
 from ingest.errors import CacheError, IngestError, OtherWriter, Superseded
 from ingest.maintenance.checked import CacheCheck, Check, WriterCheck
-from ingest.market.catalogue import STOCKS_DAY
 from ingest.settings import Settings
 
 _FOLDER = "check"
@@ -49,7 +48,7 @@ def store_checks(settings: Settings) -> list[Check]:
 def _writer(settings: Settings, bucket: Bucket) -> Check:
     """Whether this cache may write there."""
     try:
-        with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+        with Manifest.read(settings.manifest_path) as manifest:
             guard = Guarding(bucket, manifest.identity).compare()
     except OtherWriter as error:
         return WriterCheck("writer", False, error.message, hints=error.hints)

@@ -55,7 +55,7 @@ def listed(tickers: Iterable[str]) -> str:
 
 
 class Database:
-    """The manifest's file, open for one dataset."""
+    """The manifest's file, open for one dataset, or for none."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, dataset: str, writable: bool) -> None:
         self.writable = writable
@@ -68,7 +68,7 @@ class Database:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, dataset: str) -> Iterator[Self]:
+    def open(cls, path: Path, dataset: str = "") -> Iterator[Self]:
         """Open for writing; creates the file if it is missing. Raises CacheError."""
         refuse_network(path.parent)
         replacement.finish(path)
@@ -82,7 +82,7 @@ class Database:
 
     @classmethod
     @contextmanager
-    def read(cls, path: Path, dataset: str) -> Iterator[Self]:
+    def read(cls, path: Path, dataset: str = "") -> Iterator[Self]:
         """Open for reading; a cache without a manifest reads as an empty one. Raises CacheError.
 
         No write permission is needed (see `opening`). A manifest of an older version is read as a migrated copy in

@@ -22,7 +22,10 @@ _Result = TypeVar("_Result")
 
 
 class Manifest:
-    """The manifest of one cache, opened for one dataset: what is stored, and what a run needs to know of it."""
+    """The manifest of one cache: what is stored, and what a run needs to know of it.
+
+    It is opened for one dataset, or for none: then only what concerns all of them can be asked.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -36,14 +39,14 @@ class Manifest:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, dataset: str) -> Iterator[Self]:
+    def open(cls, path: Path, dataset: str = "") -> Iterator[Self]:
         """Open for writing, as `Database.open` does."""
         with Database.open(path, dataset) as database:
             yield cls(database)
 
     @classmethod
     @contextmanager
-    def read(cls, path: Path, dataset: str) -> Iterator[Self]:
+    def read(cls, path: Path, dataset: str = "") -> Iterator[Self]:
         """Open for reading, as `Database.read` does."""
         with Database.read(path, dataset) as database:
             yield cls(database)
