@@ -2,6 +2,8 @@
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from unittest.mock import patch
@@ -63,6 +65,32 @@ def test_killed_after_the_snapshot_there_is_no_other(place, server):
     with patch.object(attempt, "tidy", side_effect=Killed), pytest.raises(Killed):
         place.run(*window(DAYS))
     assert written(place.run(*window(DAYS))) == []
+    assert snapshots(place) == 2
+    check(place)
+
+
+KILLED_CHANGE = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size = 1")  # so that pages are written before the transaction ends
+db.execute("BEGIN")
+db.execute("DELETE FROM iceberg_tables")
+db.execute("CREATE TABLE junk (x)")
+db.executemany("INSERT INTO junk VALUES (?)", [("x" * 900,) for _ in range(400)])
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("command", ["status", "snapshots", "build"])
+def test_a_change_of_the_catalog_that_was_killed_in_the_middle_is_undone(command, place, server):
+    catalog = place.root / "lake" / "iceberg" / "catalog.db"
+    subprocess.run([sys.executable, "-c", KILLED_CHANGE, catalog], check=True)
+    assert catalog.with_name("catalog.db-journal").exists()
+    told = place.here("lake", command)
+    assert (told.code, told.err) == (0, "")
+    assert command == "build" or str(table_of(place).current_snapshot().snapshot_id) in told.out
+    correct(server)
+    place.run(*window(DAYS))
     assert snapshots(place) == 2
     check(place)
 

@@ -8,15 +8,23 @@ from ingest.files import opening
 from ingest.lake.iceberg.naming import NAMESPACE, TableFolder
 
 
+_NONE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+"""Errors of a catalog that is not there, that has no tables yet, or that is none."""
+
+
 def reading(folder: TableFolder) -> closing[sqlite3.Connection]:
-    """The catalog beside the lake, for reading: nothing is made where there is none. Raises sqlite3.Error."""
-    return closing(sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=ro", uri=True))
+    """The catalog beside the lake, for reading: nothing is made where there is none. Raises sqlite3.Error.
+
+    A kill in the middle of a change leaves a journal, by which whoever opens the file next undoes the change. So it is
+    opened for writing where that is allowed: opened for reading alone, it could not be read at all.
+    """
+    return closing(sqlite3.connect(f"{folder.catalog.absolute().as_uri()}?mode=rw", uri=True))
 
 
 def registered(folder: TableFolder, catalog: str) -> str | None:
     """The URL of a table's metadata, as the catalog beside the lake has it; None if it has none, or cannot be read.
 
-    Raises CacheError while another program keeps it locked.
+    Raises CacheError while another program keeps it locked, or if something else keeps it from being read.
     """
     return _known_as(folder).get(catalog)
 
@@ -28,8 +36,11 @@ def _known_as(folder: TableFolder) -> dict[str, str]:
         with reading(folder) as db:
             return {str(name): str(url) for name, url in db.execute(query, (NAMESPACE, folder.view))}
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise CacheError(f"another program keeps the catalog {folder.catalog} locked") from error
+        if code not in _NONE:
+            raise CacheError(f"the catalog {folder.catalog} cannot be read: {error}") from error
         return {}
 
 
