@@ -7,7 +7,6 @@ from ingest.errors import CacheError
 from ingest.files import opening
 from ingest.lake.iceberg.naming import NAMESPACE, TableFolder
 
-
 _NONE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 """Errors of a catalog that is not there, that has no tables yet, or that is none."""
 
