@@ -1,9 +1,12 @@
 """A table of Iceberg keeps its snapshots and its form, whatever is changed of it: by settings, or by other programs."""
 
+import os
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from iceberg_kit import in_lake, read, snapshots, table_folder, table_of
+from iceberg_kit import data_files, in_lake, read, snapshots, table_folder, table_of
 from lake_kit import DAYS
 from minutes_kit import minutes_text, some_minutes
 from pipeline_kit import LONG, Place, key, market_day, pack, window
@@ -11,15 +14,20 @@ from polars.testing import assert_frame_equal
 from pyiceberg.transforms import IdentityTransform
 
 from ingest.events import TableWritten
+from ingest.maintenance.verify import verify
 from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE
 
 
 @pytest.fixture(params=[STOCKS_DAY, pytest.param(STOCKS_MINUTE, marks=LONG)], ids=lambda one: one.short)
 def place(request, server, tmp_path):
     """Two snapshots of days, or of minutes."""
+    return filled(server, tmp_path, request.param)
+
+
+def filled(server, tmp_path, dataset):
     for day in DAYS:
         server.put(STOCKS_MINUTE.key(day), pack(minutes(day)))
-    place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True, dataset=request.param)
+    place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True, dataset=dataset)
     place.run(*window(DAYS[:2]))
     place.run(*window(DAYS))
     return place
@@ -134,4 +142,55 @@ def test_what_does_no_harm_stays_as_another_program_wants_it(place, server):
     assert done.notice == ""
     assert table_of(place).properties["owner"] == "me"
     assert len(table_of(place).sort_order().fields) == 1
+    check(place)
+
+
+def edit(path):
+    with path.open("r+b") as edited:
+        edited.seek(100)
+        edited.write(bytes(8))
+
+
+def replace_by_another(path):
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[:100] + bytes(8) + data[108:])
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 50)
+
+
+@pytest.mark.parametrize("deed", [edit, replace_by_another, cut, Path.unlink], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("dataset", [STOCKS_DAY, STOCKS_MINUTE], ids=lambda one: one.short)
+def test_a_run_puts_a_data_file_back_that_is_not_as_it_was_left(deed, dataset, server, tmp_path):
+    place = filled(server, tmp_path, dataset)
+    before = in_lake(place)
+    deed(data_files(place)[0])
+    assert written(place.run(*window(DAYS))) == []
+    assert_frame_equal(read(table_of(place), place), before)
+    assert verify(place.settings(), dataset=dataset).problems == ()
+    assert snapshots(place) == 2
+
+
+def test_a_data_file_with_another_time_is_read_and_stays(place, monkeypatch):
+    path = data_files(place)[0]
+    os.utime(path, ns=(1, 1))
+    inode = path.stat().st_ino
+    assert written(place.run(*window(DAYS))) == []
+    assert place.dataset is STOCKS_DAY or path.stat().st_ino == inode
+    for module in ("tables", "snapshots", "files"):
+        monkeypatch.setitem(sys.modules, f"ingest.lake.iceberg.{module}", None)
+    place.run(*window(DAYS))
+
+
+def test_snapshots_that_a_build_cannot_keep_are_named(place, server):
+    correct(server, 2)
+    place.run(*window(DAYS))
+    now = {one.file_path.rpartition("/")[2] for one in files(table_of(place))}
+    (old,) = [path for path in data_files(place) if path.name not in now]
+    cut(old)
+    told = place.here("lake", "build").out
+    assert "2 earlier snapshots were dropped from it, since files of theirs are gone" in told
+    assert snapshots(place) == 1
     check(place)

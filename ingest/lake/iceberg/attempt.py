@@ -18,7 +18,7 @@ from ingest.events import TableWritten
 from ingest.files import opening
 from ingest.lake.folder import LakePlace
 from ingest.lake.iceberg.files import DataFiles
-from ingest.lake.iceberg.naming import DataName, Goal, LakeVersion, TableFolder
+from ingest.lake.iceberg.naming import DataName, Goal, LakeVersion, TableFolder, known_again_by
 from ingest.lake.iceberg.noting import Noted
 from ingest.lake.iceberg.righting import put_right
 from ingest.lake.iceberg.snapshots import CurrentFiles, commit, current_files
@@ -90,22 +90,22 @@ class Attempt:
         was_tidy = self._is_as_left(opened, files)
         nothing = replace(nothing, notice=self._notice(opened, files.table, change) or changed)
         done = self._committed(files, change, nothing, is_new=opened.table is None) if change else nothing
-        if done is not None:
-            self._tidy(files, was_tidy)
-        return done
+        return None if done is None else self._tidied(files, was_tidy, done)
 
     def _files(self, opened: OpenTable) -> DataFiles:
         """Those of the table, which is made if there is none. Raises CacheError."""
         dataset = self.cache.dataset
         table = opened.table or make_table(opened, self.folder, dataset)
         check_columns(table, dataset)
-        return DataFiles(table, self.folder, dataset, partial(_stored, lake_of(self.cache)), self.look)
+        fetch = partial(_stored, lake_of(self.cache))
+        return DataFiles(table, self.folder, dataset, fetch, self.noted.data, look=self.look)
 
     def _is_as_left(self, opened: OpenTable, files: DataFiles) -> bool:
         """Whether the table and the files beside the lake are those of the last update."""
         if opened.table is None or opened.why:
             return False
-        return opened.table.metadata_location == self.noted.metadata and len(list(files.found())) == self.noted.files
+        names = {path.name for path in files.found()}
+        return opened.table.metadata_location == self.noted.metadata and names == self.noted.data.keys()
 
     def _notice(self, opened: OpenTable, table: Table, change: _Change) -> str:
         """What there is to say of a table that was not as it was left, in words; "" if nothing."""
@@ -156,18 +156,23 @@ class Attempt:
         span = {"first": str(min(sessions)), "last": str(max(sessions))} if sessions else {}
         return {f"ingest.{name}": value for name, value in (told | {"cache": self._name} | span).items()}
 
-    def _tidy(self, files: DataFiles, was_tidy: bool) -> None:
-        """Remove what the table does not need any more; then note that all is well."""
-        tidy(files, timedelta(days=self.lake.keep_snapshots_days), was_tidy)
+    def _tidied(self, files: DataFiles, was_tidy: bool, done: TableWritten) -> TableWritten:
+        """Remove what the table does not need any more, then note that all is well; says what could not be kept."""
+        lost = tidy(files, timedelta(days=self.lake.keep_snapshots_days), was_tidy)
+        told = f"{lost:,} earlier snapshots were dropped from it, since files of theirs are gone or damaged"
+        self._note(files)
+        return replace(done, notice="; ".join(filter(None, (done.notice, told)))) if lost else done
+
+    def _note(self, files: DataFiles) -> None:
         url = files.table.metadata_location
         metadata = self.folder.local(url)
         Noted(
             contents=self.goal.contents,
             metadata=url,
             size=opening.size(metadata) if metadata else -1,
-            files=len(list(files.found())),
             sessions=self.noted.sessions_after(self.goal),
             lists=_lists(files),
+            data={path.name: known for path in files.found() if (known := known_again_by(path))},
         ).write(self.folder)
 
 

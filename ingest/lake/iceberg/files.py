@@ -5,7 +5,7 @@ name that no table knows, and the next update removes it.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from ingest.cache.manifest.lake import LakeFile
 from ingest.errors import CacheError
 from ingest.files import durable, opening
-from ingest.lake.iceberg.naming import DataName, LakeVersion, TableFolder
+from ingest.files.hashing import sha256_of
+from ingest.lake.iceberg.naming import DataName, LakeVersion, TableFolder, known_again_by
 from ingest.lake.iceberg.tables import table_schema, translated
 from ingest.market.datasets import Dataset
 
@@ -28,14 +29,15 @@ _COPIED = 1 << 20
 class DataFiles:
     """The data files of a dataset's table, in a folder here or anywhere that pyiceberg reaches.
 
-    `fetch` has the bytes of one of its files, if the lake is in an object store. With `look` files of a table that is
-    elsewhere are looked at, too, by a request for each.
+    `fetch` has the bytes of one of its files, if the lake is in an object store. `noted` is by what the files here are
+    known again. With `look` files of a table that is elsewhere are looked at, too, by a request for each.
     """
 
     table: "Table"
     folder: TableFolder
     dataset: Dataset
     fetch: Callable[[LakeFile], Iterator[bytes]]
+    noted: Mapping[str, tuple[int, int]]
     look: bool = True
 
     @property
@@ -126,12 +128,22 @@ class DataFiles:
 
         An edited file of the lake is an edited data file. What replaces either has the bytes that the name says.
         """
-        file = self.folder.local(url)
-        if file is None or file.name != version.name:
+        path = self.folder.local(url)
+        if path is None:
             return self.is_there(url, size)
-        if not version.is_at(file):
-            self.put(version)
-        return self.is_there(url, size)
+        if self._is_untouched(version, path, size):
+            return True
+        self.put(version)
+        return opening.has_size(path, size) and _has_its_bytes(path)
+
+    def _is_untouched(self, version: LakeVersion, path: Path, size: int) -> bool:
+        """Whether a file here is as it was put in place. It is read only if its size or time is not what was noted."""
+        if path.name == version.name and version.path is not None:
+            return version.is_at(path)
+        if not opening.has_size(path, size):
+            return False
+        noted = self.noted.get(path.name)
+        return noted in (None, known_again_by(path)) or _has_its_bytes(path)
 
     def found(self) -> Iterator[Path]:
         """Files of ours beside the lake, those that a kill has left included; none if the table is elsewhere."""
@@ -139,6 +151,12 @@ class DataFiles:
             for name in opening.names(self.here):
                 if DataName.parse(name) or name.startswith("."):
                     yield self.here / name
+
+
+def _has_its_bytes(path: Path) -> bool:
+    """Whether a data file has the bytes that its name says."""
+    name = DataName.parse(path.name)
+    return name is not None and sha256_of(path).startswith(name.own)
 
 
 def _is_linked(file: Path, name: Path) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -60,6 +61,12 @@ class DataName:
         return f"{'-'.join(parts)}.parquet"
 
 
+def known_again_by(path: Path) -> tuple[int, int] | None:
+    """The size of a file, in bytes, and when it was changed, in nanoseconds; None if there is none. Raises OSError."""
+    found = opening.state(path)
+    return (found.st_size, found.st_mtime_ns) if found is not None and stat.S_ISREG(found.st_mode) else None
+
+
 @dataclass(frozen=True, slots=True)
 class LakeVersion:
     """What a table should have of a partition: the rows of a file of the lake.
@@ -95,7 +102,7 @@ class LakeVersion:
             return False
         if (ours.st_ino, ours.st_dev) == (theirs.st_ino, theirs.st_dev):
             return True
-        return (ours.st_size, ours.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns)
+        return known_again_by(path) == known_again_by(self.path)
 
 
 @dataclass(frozen=True, slots=True)

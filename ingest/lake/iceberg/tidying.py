@@ -1,6 +1,7 @@
 """Removes what a table does not need any more: old snapshots, unreadable ones, and files that killed updates left."""
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 from pyiceberg.table.snapshots import Snapshot
@@ -14,28 +15,29 @@ _ABANDONED = timedelta(days=1)
 """How old a file of metadata that nothing names has to be: another program may be making a snapshot."""
 
 
-def tidy(files: DataFiles, keep: timedelta, was_tidy: bool) -> None:
+def tidy(files: DataFiles, keep: timedelta, was_tidy: bool) -> int:
     """Remove snapshots older than `keep`, and files that no snapshot needs, of which there are none if it `was_tidy`.
 
-    A table that is elsewhere is not searched for files. Raises CacheError.
+    Returns how many younger ones went because they cannot be read. A table that is elsewhere is not searched for files.
+    Raises CacheError.
     """
-    if (_expired(files, keep, was_tidy) or not was_tidy) and files.here is not None:
+    with translated(f"remove old snapshots of the table {files.folder.table}"):
+        old = expirable(files.table, keep)
+        lost = _unreadable(files, old) if files.look or old or not was_tidy else []
+        if old or lost:
+            expire(files.table, [*old, *lost])
+    if (old or lost or not was_tidy) and files.here is not None:
         with translated(f"read the snapshots of the table {files.folder.table}"):
             needed = References.of(files.table, listed(files.table))
         _sweep_data(files, needed)
         _sweep_metadata(files, needed)
+    return len(lost)
 
 
-def _expired(files: DataFiles, keep: timedelta, was_tidy: bool) -> bool:
-    """Remove snapshots; whether there were any to remove."""
-    with translated(f"remove old snapshots of the table {files.folder.table}"):
-        old = expirable(files.table, keep)
-        if files.look or old or not was_tidy:
-            young = [one for one in expirable(files.table, timedelta(days=-1)) if one not in old]
-            old += [one for one in young if not _is_readable(one, files)]
-        if old:
-            expire(files.table, old)
-    return bool(old)
+def _unreadable(files: DataFiles, old: Sequence[Snapshot]) -> list[Snapshot]:
+    """The snapshots that cannot be read and that nothing keeps, besides old ones."""
+    young = [one for one in expirable(files.table, timedelta(days=-1)) if one not in old]
+    return [one for one in young if not _is_readable(one, files)]
 
 
 def _is_readable(snapshot: Snapshot, files: DataFiles) -> bool:
