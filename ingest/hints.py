@@ -19,8 +19,15 @@ _FUNCTIONS: Mapping[str, frozenset[str]] = {
     "verify": frozenset({"dataset", "deep"}),
     "findings": frozenset({"dataset"}),
     "corrections": frozenset({"dataset"}),
+    "export": frozenset({"ticker", "adjust", "out"}),
 }
 """Commands that are also functions of this package, and the arguments that mean the same there."""
+
+_CALLED: Mapping[str, str] = {"export": "history"}
+"""Functions that are not named like the commands: a program wants the rows, and no files."""
+
+_TYPED = frozenset({"out"})
+"""Arguments that these functions do not have."""
 
 _ARGUMENTS: Mapping[str, str] = {
     "across_seams": "",
@@ -39,7 +46,7 @@ _ARGUMENTS: Mapping[str, str] = {
 """Options that are arguments of functions, each with its equivalent in other functions."""
 
 
-_RENAMED: Mapping[str, str] = {"session": "sessions", "list": "list_file"}
+_RENAMED: Mapping[str, str] = {"session": "sessions", "list": "list_file", "ticker": "tickers"}
 """Arguments of functions that are not named like those of commands."""
 
 
@@ -100,8 +107,9 @@ def _sentence(hint: Hint) -> str:
     known = _FUNCTIONS.get(hint.name)
     if known is None or not known.issuperset(name for name, _ in hint.arguments):
         return ""
-    arguments = ", ".join(f"{_RENAMED.get(name, name)}={_literal(value)}" for name, value in hint.arguments)
-    return f"Call ingest.{hint.name.replace(' ', '.')}({arguments}) {hint.purpose}"
+    passed = ((_RENAMED.get(name, name), value) for name, value in hint.arguments if name not in _TYPED)
+    arguments = ", ".join(f"{name}={_literal(value)}" for name, value in passed)
+    return f"Call ingest.{_CALLED.get(hint.name, hint.name).replace(' ', '.')}({arguments}) {hint.purpose}"
 
 
 def _literal(value: Value) -> str:

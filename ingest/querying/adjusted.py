@@ -5,11 +5,12 @@ that Yahoo lists twice, and to the last bit.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 
 import polars as pl
 
 from ingest.cache.cache import Cache
-from ingest.hints import Message
+from ingest.hints import Hint, Message, call
 from ingest.lake.frames import lake_schema
 from ingest.lake.partitions import view_name
 from ingest.lake.tickers import traded
@@ -51,12 +52,12 @@ def _name(dataset: Dataset, adjust: Adjust) -> str:
 
 
 def _table(settings: Settings, dataset: Dataset, adjust: Adjust, tell: Tell) -> Table:
-    schema = lake_schema(dataset)
+    schema, name = lake_schema(dataset), _name(dataset, adjust)
 
     def read() -> pl.DataFrame:
         with Cache.read(settings, dataset) as cache:
             found = _adjustable(cache, settings, adjust)
-            missing = list(_missing(cache, _name(dataset, adjust), found.left_out))
+            missing = [*_left_out(name, found.left_out), *_unasked(cache, name, settings.fallback.enabled)]
         for notice in (*missing, *_few(found.doubts)):
             tell(notice)
         return found.adjusted(adjust).filter(pl.col("source") == "massive").select(list(schema))
@@ -72,16 +73,33 @@ def _adjustable(cache: Cache, settings: Settings, adjust: Adjust) -> Adjustable:
     return adjustable_rows(cache, settings, query, tickers)
 
 
-def _missing(cache: Cache, name: str, left_out: Collection[str]) -> Iterator[str]:
-    """What a view does not have, in words. Only the newest session is looked through: it names most tickers."""
+def _left_out(name: str, left_out: Collection[str]) -> Iterator[Message]:
+    """What a view does not have since it cannot be adjusted, in words."""
     if left_out:
         which = f"({len(left_out):,}): {some(sorted(left_out))}"
-        yield f"{name} lacks tickers that cannot be adjusted {which}; the table unadjusted says why"
+        yield Message(f"{name} lacks tickers that cannot be adjusted {which}; the table unadjusted says why")
+
+
+def _unasked(cache: Cache, name: str, asks: bool) -> Iterator[Message]:
+    """What a view does not have since nothing is known of it, in words, and how to change that if Yahoo may be asked.
+
+    Only the newest session is looked through: it names most tickers.
+    """
     for newest in cache.manifest.sessions.committed()[-1:]:
         there = known.resolved(cache, ["*"], newest, newest)
         if unknown := sorted(set(there).difference(cache.manifest.yahoo.known())):
             count = f"{len(unknown):,} of the tickers of {newest}"
-            yield f"{name} lacks {count}, whose splits and dividends are not known: {some(unknown)}"
+            words = f"{name} lacks {count}, whose splits and dividends are not known: {some(unknown)}"
+            yield Message(words, tuple(_to_ask(cache, unknown)) if asks else ())
+
+
+def _to_ask(cache: Cache, unknown: Sequence[str]) -> Iterator[Hint]:
+    """How to make those of a ticker known, of one that Yahoo may have."""
+    refused = {ticker for ticker, _ in cache.manifest.yahoo.refusals(unknown)}
+    at_yahoo = (one for one in unknown if one not in refused and cache.dataset.yahoo_symbol(one) is not None)
+    for ticker in islice(at_yahoo, 1):
+        purpose = "to ask Yahoo for those of one ticker; a run asks for those of all that you track"
+        yield call("export", purpose, ticker=ticker, adjust="splits", out="prices")
 
 
 def _few(notices: Sequence[str | Message]) -> Iterator[str | Message]:

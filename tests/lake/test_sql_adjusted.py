@@ -4,19 +4,25 @@ from datetime import date, timedelta
 
 import polars as pl
 import pytest
+import typer.main
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipeline_kit import Place, market_objects, trading_days, window
 from polars.testing import assert_frame_equal
+from reading_kit import security, world
+from yahoo_kit import fresh_yfinance, past_sessions
 
 import ingest
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.yahoo import ActionCoverage, Refusal
+from ingest.cli.app import app
 from ingest.demo.servers import loopback
 from ingest.errors import IngestWarning
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 from ingest.querying.adjusted import SUFFIXES
+
+__all__ = ["fresh_yfinance"]
 
 DAYS = trading_days(date(2025, 2, 20), 9)
 NAMES = ["AAPL", "BRK.B", "MSFT", "TRUE", "ZVZZT"]
@@ -146,3 +152,41 @@ def test_a_ticker_with_rows_before_what_is_known_is_left_out(place):
         assert ingest.sql("from stocks_day_splits", place.config()).is_empty()
     assert any("cannot be adjusted (1): AAPL;" in str(one.message) for one in told)
     assert "AAPL" in ingest.sql("from unadjusted", place.config())["ticker"].to_list()
+
+
+def test_it_says_how_to_make_the_splits_of_a_ticker_known(place, monkeypatch):
+    know(place, {})
+    with Manifest.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        manifest.yahoo.refuse("AAPL", Refusal(DAYS[0], DAYS[-1], "Yahoo has no such ticker"))
+    query = "from stocks_day_splits"
+    first = sorted(
+        name for name in ingest.day(DAYS[-1], config=place.config())["ticker"] if STOCKS_DAY.yahoo_symbol(name)
+    )
+    ticker = next(name for name in first if name != "AAPL")
+    how = f"Run `ingest export {ticker} --adjust splits --out prices` to ask Yahoo for those of one ticker"
+    assert how in place.here("sql", query, INGEST_FALLBACK__ENABLED="true").err
+    assert how not in place.here("sql", query, INGEST_FALLBACK__ENABLED="false").err
+    monkeypatch.setenv("INGEST_FALLBACK__ENABLED", "true")
+    with pytest.warns(IngestWarning, match=rf'Call ingest.history\(tickers="{ticker}", adjust="splits"\) to ask Yahoo'):
+        ingest.sql(query, place.config())
+
+
+@pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
+@pytest.mark.parametrize("how", ["history", "export"])
+def test_what_it_says_makes_them_known(how, monkeypatch, tmp_path):
+    days = past_sessions(130)
+    traded = security(days, {days[110]: (4, 1)})
+    with world(monkeypatch, tmp_path, {"AAPL": traded, "MSFT": traded}, {"AAPL": traded}, days) as here:
+        here.place.run(days[0], days[-1], tracked=frozenset())
+        config = here.config([])
+        if how == "history":
+            ingest.history(tickers="AAPL", adjust="splits", config=config)
+        else:
+            command = typer.main.get_command(app)
+            command(
+                ["export", "AAPL", "--adjust", "splits", "--out", str(tmp_path / "prices"), "--config", str(config)],
+                standalone_mode=False,
+            )
+        with pytest.warns(IngestWarning, match="lacks 1 of the tickers .* MSFT"):
+            found = ingest.sql("select ticker, count(*) as rows from stocks_day_splits group by 1", config)
+    assert found.rows() == [("AAPL", len(days))]

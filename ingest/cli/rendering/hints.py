@@ -58,7 +58,7 @@ def _sentence(hint: Hint) -> str:
 def _argument(name: str, value: Value, hint: Call) -> str:
     if name == "dataset":
         return dataset_flag(str(value), hint.usual)
-    return f" {value}" if name == "session" else f" {_flag(name, value)}"
+    return f" {value}" if name in ("session", "ticker") else f" {_flag(name, value)}"
 
 
 def flag_named(setting: str) -> str:
