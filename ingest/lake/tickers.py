@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import partial
 from itertools import groupby
+from threading import Event
 
 import polars as pl
 
@@ -31,13 +32,14 @@ _DOLLARS = pl.Schema({"ticker": pl.String(), "date": pl.Date(), "dollars": pl.Fl
 _THREADS = 2
 
 
-def traded(cache: Cache, days: Sequence[date]) -> pl.DataFrame:
+def traded(cache: Cache, days: Sequence[date], stop: Event | None = None) -> pl.DataFrame:
     """The tickers of these stored sessions (ascending) as `TRADED`, sorted by ticker; for datasets of daily rows.
 
     `first` and `last` are sessions with a row of it, `sessions` counts them, and the median is that of close × volume,
-    as traded, over them, as far as it is a finite number: null where it never is. Raises CacheError.
+    as traded, over them, as far as it is a finite number: null where it never is. Raises CacheError, and
+    InterruptedError before the next month once it is to `stop`.
     """
-    found = [pl.DataFrame(schema=_DOLLARS), *(_dollars(frame) for frame in _frames(cache, days))]
+    found = [pl.DataFrame(schema=_DOLLARS), *(_dollars(frame) for frame in _frames(cache, days, stop or Event()))]
     of_ticker = pl.concat(found).group_by("ticker")
     return of_ticker.agg(
         first=pl.col("date").min(),
@@ -58,9 +60,11 @@ def _dollars(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select("ticker", "date", dollars=pl.when(dollars.is_finite()).then(dollars))
 
 
-def _frames(cache: Cache, days: Sequence[date]) -> Iterator[pl.DataFrame]:
+def _frames(cache: Cache, days: Sequence[date], stop: Event) -> Iterator[pl.DataFrame]:
     """Rows of these sessions in any order, those of a month at once."""
     for _, group in groupby(days, lambda day: (day.year, day.month)):
+        if stop.is_set():
+            raise InterruptedError
         wish = WantedRows(frozenset(group), columns=frozenset(_READ))
         rows, frames = lake_and_parts(cache, wish, partial(_from_parts, cache))
         yield from [*([] if rows is None else [rows]), *frames]

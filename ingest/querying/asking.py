@@ -97,7 +97,7 @@ def asking(settings: Settings) -> Iterator[Queries]:
     """A connection with the views of all that is stored. Raises UsageError without DuckDB, and CacheError."""
     scans, told = Scans(), list[str | Message]()
     found = views(settings, scans)
-    with connect(settings, found, told.append, frames=False) as connection:
+    with connect(settings, found, told.append, frames=False, scans=scans) as connection:
         yield Queries(found, connection, scans, told)
 
 

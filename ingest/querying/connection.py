@@ -4,7 +4,7 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from ingest.querying.adjusted import SUFFIXES, Tell, adjusted_tables
 from ingest.querying.advice import advice
 from ingest.querying.objects import register
 from ingest.querying.statements import check_query
-from ingest.querying.tables import of_manifest
+from ingest.querying.tables import Scans, of_manifest, of_tickers
 from ingest.querying.times import check_times
 from ingest.querying.views import View, views
 from ingest.settings import Settings
@@ -43,12 +43,16 @@ _NAMED = re.compile("\"[^\"]*\"|'[^']*'")
 
 
 def connect(
-    settings: Settings, found: Iterable[View] | None = None, tell: Tell = warn, frames: bool = True
+    settings: Settings,
+    found: Iterable[View] | None = None,
+    tell: Tell = warn,
+    frames: bool = True,
+    scans: Scans | None = None,
 ) -> "duckdb.DuckDBPyConnection":
     """A connection, in memory, with the views; `tell` gets what an adjusted one leaves out, when it is read.
 
-    With `frames` a query may name frames that are variables where it is asked. Raises UsageError without the library,
-    and CacheError.
+    With `frames` a query may name frames that are variables where it is asked; `scans` is told of those of `tickers`.
+    Raises UsageError without the library, and CacheError.
     """
     if find_spec("duckdb") is None:
         raise UsageError(MISSING)
@@ -58,7 +62,8 @@ def connect(
     connection = duckdb.connect(config={**_QUIET, "temp_directory": _spilled()})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"SET python_enable_replacements = {str(frames).lower()}")
-    for name, table in of_manifest(settings, [one.dataset for one in chosen]).items():
+    datasets = [one.dataset for one in chosen]
+    for name, table in {**of_manifest(settings, datasets), "tickers": of_tickers(settings, datasets, scans)}.items():
         connection.register(name, table)
     register(connection, {path: one for view in chosen for path, one in view.objects.items()})
     for view in chosen:
@@ -67,7 +72,6 @@ def connect(
         connection.execute(view.statement)
         for name, table in adjusted_tables(settings, view.dataset, tell).items():
             connection.register(name, table)
-    connection.execute(_tickers(chosen))
     return connection
 
 
@@ -75,12 +79,6 @@ def _spilled() -> str:
     """Where what does not fit in memory goes; the default is the working folder. Each user has one."""
     user = os.getuid() if hasattr(os, "getuid") else "own"
     return f"{tempfile.gettempdir()}/ingest-duckdb-{user}"
-
-
-def _tickers(chosen: Sequence[View]) -> str:
-    """The view `tickers`: one row for each ticker of a dataset of daily bars."""
-    daily = [one for one in chosen if not one.dataset.kind.timed]
-    return f"CREATE VIEW tickers AS {' UNION ALL '.join(one.tickers for one in daily) or View.NO_TICKERS}"
 
 
 def mentioned(chosen: Iterable[View], query: str) -> list[View]:

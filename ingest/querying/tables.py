@@ -1,6 +1,6 @@
 """What a query can name, as tables that are read when a query scans them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,6 +13,7 @@ from ingest.cache.steady import steadily
 from ingest.errors import IngestError
 from ingest.lake.frames import frames, lake_schema
 from ingest.lake.partitions import by_partition
+from ingest.lake.tickers import TRADED, traded
 from ingest.maintenance.corrections import changed_values, changes_frame
 from ingest.maintenance.status import findings
 from ingest.market.datasets import Dataset
@@ -79,6 +80,27 @@ def _rows(settings: Settings, dataset: Dataset, days: Sequence[date]) -> pl.Data
     with Cache.read(settings, dataset) as cache:
         # Not by way of the lake: a listing may have shown that its file is another one.
         return pl.concat(steadily(cache, days, lambda parts: pl.concat(frames(cache, parts))))
+
+
+_TICKERS = pl.Schema({"dataset": pl.String(), **TRADED})
+
+
+def of_tickers(settings: Settings, datasets: Iterable[Dataset], scans: Scans | None = None) -> Table:
+    """The tickers of the datasets of daily bars, with the numbers of `ingest.tickers`."""
+    told, daily = scans or Scans(), [one for one in datasets if not one.kind.timed]
+
+    def read() -> pl.DataFrame:
+        with told.noted():
+            found = [_tickers(settings, dataset, told.stop) for dataset in daily]
+        return pl.concat([pl.DataFrame(schema=_TICKERS), *found])
+
+    return Table(_TICKERS, read)
+
+
+def _tickers(settings: Settings, dataset: Dataset, stop: Event) -> pl.DataFrame:
+    with Cache.read(settings, dataset) as cache:
+        found = traded(cache, cache.manifest.sessions.committed(), stop)
+    return found.select(pl.lit(dataset.short).alias("dataset"), *TRADED)
 
 
 _SESSIONS = pl.Schema({"dataset": pl.String(), "date": pl.Date(), "rows": pl.Int64(), "bytes": pl.Int64()})

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import ClassVar
 
 from ingest.cache.cache import Cache
 from ingest.cache.manifest.lake import LakeFile
@@ -31,11 +30,6 @@ class View:
     `partial` are sessions (ascending) that were stored without tickers that were not tracked. `objects` are those of
     the files, by their paths, that are in an object store.
     """
-
-    NO_TICKERS: ClassVar[str] = (
-        "SELECT NULL::VARCHAR AS dataset, NULL::VARCHAR AS ticker, NULL::DATE AS first, NULL::DATE AS last, "
-        "NULL::BIGINT AS sessions, NULL::DOUBLE AS median_dollar_volume WHERE false"
-    )
 
     dataset: Dataset
     files: Sequence[str]
@@ -74,17 +68,6 @@ class View:
         sources += [self.parts_name] if self.parts else []
         rows = " UNION ALL ".join(f"SELECT {columns} FROM {one}" for one in sources)  # noqa: S608 - names from here
         return f"CREATE VIEW {self.name} AS {rows}"
-
-    @property
-    def tickers(self) -> str:
-        """A query for its tickers: first and last session, number of sessions, median of close times volume."""
-        dollars = (
-            "median(close * volume) FILTER (isfinite(close * volume))" if self.dataset.has_volume else "NULL::DOUBLE"
-        )
-        return (  # names from here alone
-            f"SELECT {_quoted(self.dataset.short)} AS dataset, ticker, min(date) AS first, max(date) AS last, "  # noqa: S608
-            f"count(*) AS sessions, {dollars} AS median_dollar_volume FROM {self.name} GROUP BY ticker"
-        )
 
 
 def _column(name: str) -> str:

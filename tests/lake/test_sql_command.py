@@ -195,9 +195,10 @@ def test_a_part_that_cannot_be_read_is_an_error_of_the_cache(places, tmp_path):
     place = replace(places[False], root=tmp_path / "cache")
     shutil.copytree(places[False].root, place.root)
     place.part(DAYS[1]).write_bytes(b"no part")
-    told = place.here("sql", "select count(*) from stocks_day")
-    assert (told.code, told.out) == (5, "")
-    assert f"error: the part {place.part(DAYS[1])}" in told.err
+    for name in ("stocks_day", "tickers"):
+        told = place.here("sql", f"select count(*) from {name}")
+        assert (told.code, told.out) == (5, "")
+        assert f"error: the part {place.part(DAYS[1])}" in told.err
     assert place.here("sql", "from sessions").code == 0
 
 

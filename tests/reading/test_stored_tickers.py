@@ -1,8 +1,10 @@
 """The stored tickers: numbers as of the rows, with a lake and without, as the view `tickers` has them."""
 
 import json
+import random
 import statistics
 from datetime import date, timedelta
+from threading import Event
 
 import polars as pl
 import pytest
@@ -10,13 +12,15 @@ from pipeline_kit import Place, flat, key, trading_days
 from polars.testing import assert_frame_equal
 
 import ingest
+from ingest.cache.cache import Cache
 from ingest.demo.files.files import files_of
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import NotFound, UsageError
 from ingest.lake import reading
+from ingest.lake.tickers import traded
 from ingest.market.calendars import Calendar
-from ingest.market.catalogue import named
+from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.settings.values import parse_amount
 
 INDICES, OPTIONS = named("indices-day"), named("options-day")
@@ -84,6 +88,27 @@ def test_the_view_has_the_same_numbers(config):
     pytest.importorskip("duckdb")
     found = ingest.sql("from tickers order by ticker", config=config)
     assert_frame_equal(found.drop("dataset"), expected().drop("tracked"))
+
+
+def test_the_view_has_the_same_bits(environment, tmp_path):
+    pytest.importorskip("duckdb")
+    dice = random.Random(5)
+    rows = {day: [(f"T{n}", f"{dice.lognormvariate(0, 4):.6f}") for n in range(400)] for day in DAYS}
+    with loopback.serve({key(day): pack(flat(some)) for day, some in rows.items()}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(DAYS[0], DAYS[-1])
+    for built in (False, True):
+        if built:
+            place.here("lake", "build")
+        found = ingest.sql("from tickers order by ticker", config=place.config()).drop("dataset")
+        assert found.equals(ingest.tickers(config=place.config()).drop("tracked"))
+
+
+def test_a_query_that_is_to_stop_reads_no_further_month(place):
+    stop = Event()
+    stop.set()
+    with Cache.read(place.settings(), STOCKS_DAY) as cache, pytest.raises(InterruptedError):
+        traded(cache, DAYS, stop)
 
 
 def test_the_lake_is_read_where_there_is_one(place, config, monkeypatch):
