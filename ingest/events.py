@@ -207,12 +207,16 @@ class Projected:
 
 @dataclass(frozen=True, slots=True)
 class LakeWritten:
-    """The lake is up to date: `files` of `rows` rows were written and `removed` ones removed, in `seconds`."""
+    """The lake is up to date: `files` of `rows` rows were written and `removed` ones removed, in `seconds`.
+
+    A `notice` says in words what was in their place and was moved away.
+    """
 
     files: int
     removed: int
     rows: int
     seconds: float
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,17 @@ How they are kept is known here alone: who keeps, reads, lists or drops one call
 """
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.manifest.records import QuarantinedFile
 from ingest.files import durable, opening
+from ingest.files.aside import named_aside
 from ingest.files.hashing import md5_of, sha256_of
 from ingest.market.datasets import is_part_name, part_name
 from ingest.sources.base import Body, looks_like_md5
 
-_ASIDE = ".damaged-"
 """What follows the name of a file that a repair has put aside; then comes the time."""
 
 
@@ -72,7 +72,7 @@ def put_aside(layout: Layout, session: date) -> str | None:
     with durable.translated("look at", path):
         if not opening.is_file(path):
             return None
-    aside = path.with_name(f"{path.name}{_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    aside = named_aside(path)
     durable.move(path, aside)
     durable.sync_folder(path.parent)
     return aside.name
@@ -81,7 +81,7 @@ def put_aside(layout: Layout, session: date) -> str | None:
 def names_aside(layout: Layout) -> list[str]:
     """Names of the damaged files that repairs have put aside. Raises CacheError."""
     with durable.translated("look into", layout.quarantine):
-        return opening.names(layout.quarantine, f"*.csv.gz{_ASIDE}*")
+        return opening.names(layout.quarantine, "*.csv.gz.damaged-*")
 
 
 def kept_names(layout: Layout) -> list[str]:

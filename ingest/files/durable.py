@@ -34,6 +34,8 @@ _NO_FOLDER_SYNC = frozenset(
 )
 """Errors of file systems that cannot fsync folders (FUSE, SMB): names are then as durable as they make them."""
 
+_NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+
 _tokens: dict[int, str] = {}
 """By process: a fork gets its own."""
 
@@ -230,17 +232,25 @@ def move(path: Path, target: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, if it exists; durable once `sync_folder` has returned."""
+    with translated("remove", path), suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it exists; a folder that has its name stays. Durable once `sync_folder` has returned."""
     with translated("remove", path):
-        path.unlink(missing_ok=True)
+        found = opening.state(path)
+    if found is not None and not stat.S_ISDIR(found.st_mode):
+        remove(path)
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove a folder, unless something is in it; durable once `sync_folder` of its parent has returned."""
+    """Remove a folder, unless something is in it, or it is none; durable once the folder above it is synced."""
     with translated("remove", folder), suppress(FileNotFoundError):
         try:
             folder.rmdir()
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) and not folder.is_symlink():  # to another disk
+            if error.errno not in _NOT_EMPTY and not folder.is_symlink():  # to another disk
                 raise
 
 

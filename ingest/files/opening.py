@@ -161,6 +161,11 @@ def names(folder: Path, pattern: str = "*") -> list[str]:
         return []
 
 
+def inside(folder: Path, pattern: str = "*") -> list[str]:
+    """Matching names in a folder, sorted; none if no folder has that name. Raises OSError if it cannot be read."""
+    return names(folder, pattern) if is_folder(folder) else []
+
+
 def _descriptor(descriptor: int) -> Iterator[int]:
     try:
         yield descriptor

@@ -14,6 +14,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.manifest.lake import LakeFile
 from ingest.cache.objects.naming import LAKE_FILE, hive_name, partition_in
 from ingest.files import durable, opening
+from ingest.files.aside import is_folder, make_room
 from ingest.market.datasets import Dataset
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class LakePlace(Protocol):
 
     def staging(self, partition: str) -> Path:
         """A local file that stands for a partition's while it is written: under temporary names of it."""
+
+    def make_room(self, partitions: Sequence[str]) -> list[str]:
+        """Put aside what is of another type in place of files and folders to be; returns it in words."""
 
     def create(self) -> None:
         """Make the folders for writing."""
@@ -135,6 +139,16 @@ class LakeFolder:
         """See `LakePlace`: on the same file system."""
         return self._staging / f"{self.dataset.short}-{partition}.parquet"
 
+    def make_room(self, partitions: Sequence[str]) -> list[str]:
+        """See `LakePlace`: it is put beside the dataset's folder, where no reader of that looks."""
+        files = [self.file(one) for one in partitions]
+        inside = {up for file in files for up in file.parents if up.is_relative_to(self.path)}
+        return make_room(sorted({self.path.parent, self._staging, *inside}), files, self._flat)
+
+    def _flat(self, path: Path) -> Path:
+        inside = path.relative_to(self.path.parent).parts
+        return self.path.parent / "_".join(inside) if inside else path
+
     def create(self) -> None:
         """See `LakePlace`."""
         durable.make_folder(self._staging)
@@ -160,14 +174,18 @@ class LakeFolder:
 
     def look(self, known: Iterable[LakeFile]) -> Looked:
         """See `LakePlace`: by sizes and times."""
-        return Looked(frozenset(self.found()), frozenset(one.partition for one in known if self.is_trusted(one)))
+        return Looked(frozenset(self._files()), frozenset(one.partition for one in known if self.is_trusted(one)))
+
+    def _files(self) -> Iterator[str]:
+        """Partitions that have a file, known or not. Raises CacheError."""
+        return (one for one in self.found() if not is_folder(self.file(one)))
 
     def found(self) -> Iterator[str]:
-        """Partitions that have a file, known or not. Raises CacheError."""
+        """Partitions in place of whose file something is. Raises CacheError."""
         with durable.translated("look into", self.path):
-            for year in opening.names(self.path, "year=????"):
-                for month in opening.names(self.path / year, "month=*"):
-                    sessions = opening.names(self.path / year / month, "session=*")
+            for year in opening.inside(self.path, "year=????"):
+                for month in opening.inside(self.path / year, "month=*"):
+                    sessions = opening.inside(self.path / year / month, "session=*")
                     folders = (f"{year}/{month}", *(f"{year}/{month}/{session}" for session in sessions))
                     names = (partition_in(f"{folder}/{LAKE_FILE}") for folder in folders)
                     yield from (one for one in names if one and opening.is_there(self.file(one)))
@@ -209,7 +227,7 @@ class LakeFolder:
 
 def _parquet_in(folder: Path) -> Iterator[Path]:
     """All that is named like a file of Parquet in a folder and in those below it. Raises OSError."""
-    for name in opening.names(folder):
+    for name in opening.inside(folder):
         if name.endswith(".parquet"):
             yield folder / name
         elif opening.is_folder(folder / name):

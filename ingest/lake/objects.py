@@ -90,6 +90,10 @@ class LakeObjects:
         """See `LakePlace`."""
         return self.local.staging(partition)
 
+    def make_room(self, partitions: Sequence[str]) -> list[str]:
+        """See `LakePlace`: only where they are staged, since objects have no types."""
+        return self.local.make_room(())
+
     def create(self) -> None:
         """See `LakePlace`."""
         self.local.create()

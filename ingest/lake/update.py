@@ -41,14 +41,16 @@ def bring_lake_up_to_date(cache: Cache, handed: HandedRows | None = None) -> Lak
     looked = standing.looked()
     due, removed = looked.due, left + len(looked.unwanted)
     standing.folder.sweep()
+    said = list[str]()
     if due or looked.unwanted:
         claim_lake(cache, standing.folder)
+        said = standing.folder.make_room([*looked.unwanted, *(one.name for one in due)])
         cache.manifest.lake.forget([*looked.unwanted, *(one.name for one in due)])
         standing.folder.drop(looked.unwanted)
-    if not due:
-        return LakeWritten(0, removed, 0, time.monotonic() - started) if removed else None
-    rows = _written(cache, standing.folder, due, handed)
-    return LakeWritten(len(due), removed, rows, time.monotonic() - started)
+    if not (due or removed):
+        return None
+    rows = _written(cache, standing.folder, due, handed) if due else 0
+    return LakeWritten(len(due), removed, rows, time.monotonic() - started, "; ".join(said))
 
 
 class Arriving:

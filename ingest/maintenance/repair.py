@@ -3,9 +3,8 @@
 No data is removed: a damaged manifest is kept, and orphans that do not describe themselves stay.
 """
 
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from ingest import events
@@ -17,7 +16,7 @@ from ingest.cache.manifest.integrity import replacement
 from ingest.cache.salvage import renew
 from ingest.errors import ManifestDamaged
 from ingest.files import durable, opening
-from ingest.lake.folder import LakeFolder
+from ingest.files.aside import is_no_folder, make_room, put_aside
 from ingest.lake.iceberg.state import table_flaws
 from ingest.lake.keeping import keep_up_to_date
 from ingest.maintenance.verify import Problem, Verified, check_cache
@@ -62,25 +61,10 @@ def _make_room(settings: Settings, dataset: Dataset, say: Say) -> int:
     parts = part_folders(settings, dataset).values()
     folders = (*parts, layout.csvs.path, layout.quarantine, layout.downloads)
     below = {up for one in folders for up in (one, *one.parents) if up.is_relative_to(settings.cache.root)}
-    return sum(_moved(path, say) for path in sorted(below - {settings.cache.root}) if _is_no_folder(path))
-
-
-def _is_no_folder(path: Path) -> bool:
-    """Whether something else is there. A link may lead to a disk that is only absent now."""
-    with durable.translated("look at", path):
-        found = opening.state(path)
-    return found is not None and not (stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode))
-
-
-def _moved(path: Path, say: Say) -> bool:
-    """Rename something of the wrong kind, so that it is no longer in the way."""
-    with durable.translated("move", path):
-        what = "file" if opening.is_folder(path) or not opening.is_file(path) else "folder"
-        aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
-        path.rename(aside)
-        durable.sync_folder(path.parent)
-    say(f"{path}: it is not a {what} and was moved to {aside.name}")
-    return True
+    moved = make_room(sorted(below - {settings.cache.root}))
+    for words in moved:
+        say(words)
+    return len(moved)
 
 
 class _Mending:
@@ -99,7 +83,7 @@ class _Mending:
     def mend(self, deep: bool) -> frozenset[date]:
         """Returns the sessions to download again."""
         for path in self._blocked():
-            _moved(path, self._say)
+            self._say(put_aside(path))
         words = rebuild.rebuild(self._cache)
         if words:
             self._say(words)
@@ -113,8 +97,12 @@ class _Mending:
         if not lost:  # otherwise the run that downloads them does it: a damaged part cannot be read
             bring_up_to_date(self._cache, self._settings, self._request.tracked, self._say)
             if has_lake:
-                keep_up_to_date(self._cache, self._settings.lake, events.ignore, look=True)
+                keep_up_to_date(self._cache, self._settings.lake, self._heard, look=True)
         return lost
+
+    def _heard(self, done: events.LakeWritten | events.TableWritten) -> None:
+        if done.notice:
+            self._say(done.notice)
 
     def _blocked(self) -> Iterator[Path]:
         """Things of the wrong kind under the cache's own names, which no file or folder of months could replace."""
@@ -124,7 +112,7 @@ class _Mending:
             yield from (folder / name for name in names if is_part_name(name) and opening.is_folder(folder / name))
         csvs = self._cache.csvs
         yield from (path for path in csvs.present() if csvs.has_name(path.name) and opening.is_folder(path))
-        yield from filter(_is_no_folder, csvs.not_folders())
+        yield from filter(is_no_folder, csvs.not_folders())
 
     def _places(self, problem: Problem) -> Iterator[Path]:
         """The names of the files that a problem is about."""
@@ -132,8 +120,6 @@ class _Mending:
             yield self._cache.csvs.file(problem.ticker, problem.period or "")
         elif problem.about == "session" and problem.session:
             yield from (folder / part_name(problem.session) for folder in self._folders.values())
-        elif problem.about == "lake" and problem.period:
-            yield LakeFolder.of(self._cache).file(problem.period)  # in its folder alone can something else be there
         elif problem.about == "quarantine" and problem.session:
             yield quarantine.file_of(self._cache, problem.session)
 
@@ -142,7 +128,7 @@ class _Mending:
         with durable.translated("look at", path):
             is_other = opening.is_no_file(path)
         if is_other:
-            _moved(path, self._say)
+            self._say(put_aside(path))
 
     def _parts(self, found: Verified) -> frozenset[date]:
         """Restore sessions from what their parts say; returns those whose parts don't say enough."""

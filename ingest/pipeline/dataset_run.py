@@ -274,8 +274,9 @@ class _Run:
 
         def report(event: events.LakeWritten | events.TableWritten) -> None:
             anyio.from_thread.run_sync(self._sink, event)
-            if isinstance(event, events.TableWritten) and event.notice:
-                notice = events.Notice(f"the table {event.table}: {event.notice}", "warning")
+            if event.notice:
+                where = f"table {event.table}" if isinstance(event, events.TableWritten) else "lake"
+                notice = events.Notice(f"the {where}: {event.notice}", "warning")
                 anyio.from_thread.run_sync(self._sink, notice)
 
         keep = partial(keeping.keep_up_to_date, self._cache, self._settings.lake, report, arriving=self._arriving)

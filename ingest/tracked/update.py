@@ -23,20 +23,22 @@ Say = Callable[[str], None]
 def bring_up_to_date(cache: Cache, settings: Settings, names: Iterable[str], say: Say) -> expand.Followed:
     """Make these tickers, and those that match these patterns, the tracked ones, and update their CSVs and the lake.
 
-    Sends no request; `say` gets a message if all CSVs change. Removes what a killed process left among them. Raises
-    CacheError.
+    Sends no request; `say` gets a message if all CSVs change, or something was in the way of the lake. Removes what a
+    killed process left among them. Raises CacheError.
     """
 
     def heard(event: events.Event) -> None:
         if isinstance(event, events.Notice):
             say(event.message)
+        elif isinstance(event, events.LakeWritten | events.TableWritten) and event.notice:
+            say(event.notice)
 
     durable.make_folder(cache.csvs.path)
     cache.csvs.sweep()
     followed = expand.follow(cache, names)
     bring_csvs_up_to_date(cache, settings.fallback.into_csv, heard)
     if settings.lake.enabled:
-        keep_up_to_date(cache, settings.lake, events.ignore)
+        keep_up_to_date(cache, settings.lake, heard)
     return followed
 
 

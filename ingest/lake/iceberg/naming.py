@@ -13,7 +13,8 @@ from typing import Self
 from ingest.cache.cache import Cache
 from ingest.cache.manifest.lake import LakeFile
 from ingest.errors import CacheError, UsageError
-from ingest.files import opening
+from ingest.files import durable, opening
+from ingest.files.aside import make_room
 from ingest.lake.folder import LakeFolder, LakePlace
 from ingest.lake.partitions import Standing, view_name
 
@@ -24,6 +25,7 @@ NAMESPACE = "ingest"
 _DIGITS = 16
 """Of a hash, in a name: two versions of one partition never have the same."""
 
+_OF_METADATA = (".metadata.json", ".avro")
 _NAME = re.compile(r"([0-9]{4}-[0-9]{2}(?:-[0-9]{2})?)-([0-9a-f]{16})(?:-([0-9a-f]{16}))?\.parquet")
 
 
@@ -172,6 +174,15 @@ class TableFolder:
     def noted(self) -> Path:
         """What the last update has left, so that a run with nothing to do sees it at once."""
         return self.root / f"{self.view}.json"
+
+    def make_room(self) -> list[str]:
+        """Put aside what is of another type in place of folders and files; returns it in words. Raises CacheError."""
+        data, metadata = self.path / "data", self.path / "metadata"
+        said = make_room((self.root.parent, self.root, self.path, data, metadata), (self.catalog, self.noted))
+        with durable.translated("look into", self.path):
+            files = [data / name for name in opening.inside(data) if DataName.parse(name)]
+            files += [metadata / name for name in opening.inside(metadata) if name.endswith(_OF_METADATA)]
+        return said + make_room((), files)
 
     @property
     def location(self) -> str:

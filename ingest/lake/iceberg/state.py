@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.cache.cache import Cache
-from ingest.errors import CacheError
+from ingest.errors import CacheError, warn
 from ingest.files import durable, opening
 from ingest.files.hashing import sha256_of
 from ingest.hints import call
@@ -54,9 +54,16 @@ class SnapshotState:
 
 
 def table_state(cache: Cache, lake: Lake) -> TableState | None:
-    """The table of a cache's dataset; None if there is none. Raises UsageError without the library, CacheError."""
+    """The table of a cache's dataset; None if there is none, or, with a warning, if it cannot be read.
+
+    Raises UsageError without the library.
+    """
     folder = TableFolder.of(cache)
-    table = _looked_up(folder, lake)
+    try:
+        table = _looked_up(folder, lake)
+    except CacheError as error:
+        warn(error.message, *error.hints)
+        return None
     if table is None:
         return None
     newest = table.current_snapshot()
@@ -117,7 +124,8 @@ def _looked_up(folder: TableFolder, lake: Lake) -> "Table | None":
 
     from ingest.lake.iceberg.tables import configured, translated
 
-    with translated(f"read the table {folder.table} of the catalog {lake.catalog}"):
+    hint = call("lake build", "to put it right")
+    with translated(f"read the table {folder.table} of the catalog {lake.catalog}", hint):
         if catalog := configured(lake.catalog):
             try:
                 return catalog.load_table(folder.table)
@@ -191,16 +199,16 @@ def drop_table(cache: Cache, lake: Lake) -> bool:
     """
     folder = TableFolder.of(cache)
     was_there = lake.iceberg and _purged(folder, lake)
-    durable.remove(folder.noted)
+    durable.remove_file(folder.noted)
     unregister(folder)
     was_there |= opening.is_folder(folder.path)
     for inside in (folder.path / "data", folder.path / "metadata"):
-        for name in opening.names(inside):
-            durable.remove(inside / name)
+        for name in opening.inside(inside):
+            durable.remove_file(inside / name)
         durable.remove_empty(inside)
     durable.remove_empty(folder.path)
-    if opening.names(folder.root) == [folder.catalog.name]:
-        durable.remove(folder.catalog)
+    if opening.inside(folder.root) == [folder.catalog.name]:
+        durable.remove_file(folder.catalog)
     durable.remove_empty(folder.root)
     return was_there
 

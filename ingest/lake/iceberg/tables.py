@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import CacheError, IngestError
 from ingest.files import durable, opening
-from ingest.hints import call
+from ingest.files.aside import named_aside
+from ingest.hints import Hint, call
 from ingest.lake.frames import lake_schema
 from ingest.lake.iceberg.catalog import forget_other_names, reading, registered
 from ingest.lake.iceberg.naming import NAMESPACE, TableFolder, require
@@ -35,7 +36,7 @@ _MOVED = "the cache was moved or copied, and the paths in the table lead elsewhe
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translated(doing: str, *hints: Hint) -> Iterator[None]:
     """Raise what pyiceberg and the libraries below it raise, which have no exception in common, as a CacheError."""
     try:
         yield
@@ -43,7 +44,7 @@ def translated(doing: str) -> Iterator[None]:
         raise
     except Exception as error:
         told = str(error).strip().partition("\n")[0]
-        raise CacheError(f"Iceberg: cannot {doing}: {told or type(error).__name__}") from error
+        raise CacheError(f"Iceberg: cannot {doing}: {told or type(error).__name__}", *hints) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,13 @@ def configured(name: str) -> "Catalog | None":
 def _put_damaged_aside(folder: TableFolder) -> None:
     """Move a database that is none, or that is damaged, out of the way; its tables are registered again."""
     if opening.is_there(folder.catalog) and not is_database(folder):
-        durable.move(folder.catalog, folder.catalog.with_name("catalog.damaged.db"))
+        durable.move(folder.catalog, named_aside(folder.catalog))
 
 
 def is_database(folder: TableFolder) -> bool:
     """Whether the catalog beside the lake is a database that is whole."""
+    if not opening.is_file(folder.catalog):
+        return False
     try:
         with reading(folder) as db:
             return bool(db.execute("PRAGMA quick_check").fetchall() == [("ok",)])
@@ -206,7 +209,7 @@ def _forget(opened: OpenTable, folder: TableFolder) -> None:
     with suppress(NoSuchTableError):
         opened.catalog.drop_table(folder.table)
     for name in opening.names(folder.path / "metadata"):
-        durable.remove(folder.path / "metadata" / name)
+        durable.remove_file(folder.path / "metadata" / name)
 
 
 def table_schema(dataset: Dataset) -> "Schema":

@@ -52,7 +52,7 @@ def _sweep_data(files: DataFiles, needed: References) -> None:
     data = {files.folder.local(url) for url in needed.data}
     for path in files.found():
         if path not in data:
-            durable.remove(path)
+            durable.remove_file(path)
 
 
 def _sweep_metadata(files: DataFiles, needed: References) -> None:
@@ -62,4 +62,4 @@ def _sweep_metadata(files: DataFiles, needed: References) -> None:
     folder = files.folder.path / "metadata"
     for path in (folder / name for name in opening.names(folder)):
         if path not in known and path.stat().st_mtime < limit:
-            durable.remove(path)
+            durable.remove_file(path)

@@ -25,6 +25,7 @@ def bring_table_up_to_date(cache: Cache, lake: Lake, look: bool = False) -> Tabl
     """
     require()
     started, folder, goal = time.monotonic(), TableFolder.of(cache), Goal.of(cache)
+    said = folder.make_room()
     noted = Noted.read(folder)
     if not look and noted.is_up_to_date(folder, goal, lake.catalog):
         return None
@@ -33,6 +34,8 @@ def bring_table_up_to_date(cache: Cache, lake: Lake, look: bool = False) -> Tabl
     attempt = Attempt(cache, lake, folder, goal, noted, look=look)
     for _ in range(_TRIES):
         if (done := attempt.make()) is not None:
-            return replace(done, seconds=time.monotonic() - started) if done.snapshot or done.notice else None
+            notice = "; ".join([*said, *filter(None, [done.notice])])
+            done = replace(done, seconds=time.monotonic() - started, notice=notice)
+            return done if done.snapshot or done.notice else None
     told = "other programs keep changing the table"
     raise CacheError(f"Iceberg: {told} {folder.table}; the next run, or the next build, updates it")

@@ -33,6 +33,8 @@ def build_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
             print_records("lake_written", [{"dataset": dataset.short, **fields_of(done)}])
         elif done.removed or not is_empty:
             console.print(f"{dataset.short}: {_done(done)}")
+            if done.notice:
+                console.print(f"  {done.notice}.")
         for table in (one for one in found if isinstance(one, TableWritten)):
             if as_json:
                 print_records("table_written", [{"dataset": dataset.short, **fields_of(table)}])
@@ -67,7 +69,8 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool) 
     """Print the state of the lake; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
     kinds = asked_or_held(datasets, chosen)
-    states = [lake_state(chosen, dataset) for dataset in kinds]
+    with warnings_told(as_json):
+        states = [lake_state(chosen, dataset) for dataset in kinds]
     empty = {dataset.short for dataset in kinds if _is_empty(chosen, dataset, as_json)}
     if as_json:
         print_records("lake", map(fields_of, states))
@@ -129,7 +132,8 @@ def drop_command(datasets: Sequence[str], config: Path | None, yes: bool, as_jso
     """Remove the lake once it is confirmed; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
     kinds = asked_or_held(datasets, chosen)
-    states = [lake_state(chosen, dataset) for dataset in kinds]
+    with warnings_told(as_json):
+        states = [lake_state(chosen, dataset) for dataset in kinds]
     files = sum(one.files for one in states)
     snapshots = sum(one.snapshots for one in states)  # which nothing can make again
     total = f"{counted(files, 'file')}, {size(sum(one.bytes for one in states))}"
