@@ -12,7 +12,7 @@ from ingest.files import durable, opening
 from ingest.files.hashing import sha256_of
 from ingest.hints import call
 from ingest.lake.iceberg.catalog import registered, unregister
-from ingest.lake.iceberg.naming import DataName, Goal, TableFolder, require
+from ingest.lake.iceberg.naming import DataName, Goal, TableFolder, is_configured, require
 from ingest.lake.iceberg.noting import Noted
 from ingest.settings.sections.lake import Lake
 
@@ -54,14 +54,17 @@ class SnapshotState:
 
 
 def table_state(cache: Cache, lake: Lake) -> TableState | None:
-    """The table of a cache's dataset; None if there is none, or, with a warning, if it cannot be read.
+    """The table of a cache's dataset; None if there is none, or, with a warning, if the one beside the lake is damaged.
 
-    Raises UsageError without the library.
+    Raises UsageError without the library, and CacheError.
     """
     folder = TableFolder.of(cache)
     try:
         table = _looked_up(folder, lake)
     except CacheError as error:
+        if is_configured(lake.catalog):
+            raise
+        registered(folder, lake.catalog)  # which raises again while the catalog is locked
         warn(error.message, *error.hints)
         return None
     if table is None:
@@ -124,8 +127,8 @@ def _looked_up(folder: TableFolder, lake: Lake) -> "Table | None":
 
     from ingest.lake.iceberg.tables import configured, translated
 
-    hint = call("lake build", "to put it right")
-    with translated(f"read the table {folder.table} of the catalog {lake.catalog}", hint):
+    hints = [] if is_configured(lake.catalog) else [call("lake build", "to put it right")]
+    with translated(f"read the table {folder.table} of the catalog {lake.catalog}", *hints):
         if catalog := configured(lake.catalog):
             try:
                 return catalog.load_table(folder.table)
