@@ -27,7 +27,7 @@ def bring_table_up_to_date(cache: Cache, lake: Lake, look: bool = False) -> Tabl
     started, folder, goal = time.monotonic(), TableFolder.of(cache), Goal.of(cache)
     said = folder.make_room()
     noted = Noted.read(folder)
-    if not look and noted.is_up_to_date(folder, goal, lake.catalog):
+    if not (look or said) and noted.is_up_to_date(folder, goal, lake.catalog):
         return None
     from ingest.lake.iceberg.attempt import Attempt  # and with it the library
 
