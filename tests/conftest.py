@@ -146,8 +146,8 @@ def loopback_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest) -> Iterator[loopback.Server]:
-    """A source of this test's own, with the market's files of its module's DAYS."""
+def server(request: pytest.FixtureRequest, loopback_keys: Path) -> Iterator[loopback.Server]:
+    """A source of this test's own, with the market's files of its module's DAYS, and keys for it."""
     with loopback.serve(market_objects(request.module.DAYS)) as running:
         yield running
 

@@ -8,13 +8,12 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from pipeline_kit import Place, key, market_objects, trading_days
+from pipeline_kit import Place, key, trading_days
 
 import ingest
 from ingest import events
 from ingest.api import progress
 from ingest.api.logs import level_of, line_of, logger
-from ingest.demo.servers import loopback
 from ingest.errors import SourceRefused
 
 DAYS = trading_days(date(2025, 3, 3), 4)
@@ -24,12 +23,6 @@ import sys, ingest
 done = ingest.run(start=sys.argv[2], end=sys.argv[3], config=sys.argv[1], **eval(sys.argv[4]))
 print("fetched", done.fetched)
 """
-
-
-@pytest.fixture
-def server(loopback_keys):
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -12,17 +12,11 @@ from runs_kit import DAYS, SPAN
 
 from ingest.cli.commands.fetching import run as command
 from ingest.demo.files.market import pack
-from ingest.demo.servers import faults, loopback
+from ingest.demo.servers import faults
 from ingest.planning.request import Flags
 
 QUIET = ("run", "--quiet", "--start", str(SPAN[0]), "--end", str(SPAN[1]))
 SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-
-
-@pytest.fixture
-def server(loopback_keys):
-    with loopback.serve({key(day): packed_day(day) for day in DAYS}) as running:
-        yield running
 
 
 @pytest.fixture

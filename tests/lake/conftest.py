@@ -1,16 +1,8 @@
-"""A source with two sessions of each of two months, and a cache with a lake of them."""
+"""A cache with a lake of two sessions of each of two months."""
 
 import pytest
 from lake_kit import DAYS
-from pipeline_kit import Place, market_objects, window
-
-from ingest.demo.servers import loopback
-
-
-@pytest.fixture
-def server(loopback_keys):
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
+from pipeline_kit import Place, window
 
 
 @pytest.fixture

@@ -1,16 +1,8 @@
-"""A cache to damage: a run has filled it from a server of the tests."""
+"""A cache to damage: a run has filled it."""
 
 import pytest
-from pipeline_kit import Place, market_objects
-from runs_kit import DAYS, SPAN
-
-from ingest.demo.servers import loopback
-
-
-@pytest.fixture
-def server(loopback_keys):
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
+from pipeline_kit import Place
+from runs_kit import SPAN
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from pipeline_kit import (
     flat,
     key,
     market_day,
-    market_objects,
     packed_day,
     trading_days,
     window,
@@ -27,7 +26,6 @@ from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.yahoo import ActionCoverage
 from ingest.cli.commands.fetching.adopt import adopt_command
 from ingest.demo.files.market import pack
-from ingest.demo.servers import loopback
 from ingest.errors import CacheError, CacheLocked, UnreadableFile, UsageError
 from ingest.finding import FAR_COUNT
 from ingest.hints import call
@@ -40,12 +38,6 @@ from ingest.planning.request import Request
 DAYS = trading_days(date(2025, 3, 3), 8)
 SPAN = window(DAYS)
 PLAIN = "Date,Open,High,Low,Close,Volume"
-
-
-@pytest.fixture
-def server(loopback_keys):
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
 
 
 @pytest.fixture

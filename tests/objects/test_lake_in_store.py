@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 import pytest
 from lake_kit import DAYS
-from pipeline_kit import TRACKED, Place, key, market_day, market_objects, pack, window
+from pipeline_kit import TRACKED, Place, key, market_day, pack, window
 from polars.testing import assert_frame_equal
 from store_faults import in_front_of, kind_of
 from stored_lake_kit import LocalLake, StoredLake
@@ -19,7 +19,6 @@ import ingest
 from ingest.cache.cache import Cache
 from ingest.cache.commit import for_writing
 from ingest.cache.objects.bucket import Bucket
-from ingest.demo.servers import loopback
 from ingest.errors import CacheError, OtherWriter, StoreUnavailable
 from ingest.lake import reading, update
 from ingest.lake.partitions import Standing
@@ -41,12 +40,6 @@ MONTHS = {
     "2025-03": "lake/stocks-day/year=2025/month=3/part-0.parquet",
 }
 QUERY = "select ticker, count(*) as n, max(close) as most, max(date) as last from stocks_day group by 1 order by 1"
-
-
-@pytest.fixture
-def server(loopback_keys):
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
 
 
 def placed(store, server, folder, kind=StoredLake):

@@ -23,7 +23,6 @@ from ingest.cache import part_record
 from ingest.cache.cache import Layout
 from ingest.cache.manifest import Held
 from ingest.cache.parts import members
-from ingest.demo.servers import loopback
 from ingest.files import durable
 from ingest.maintenance.verify import verify
 from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE
@@ -45,12 +44,6 @@ ROOM = Room(100, 10_000)
 def large(monkeypatch):
     """Everything is large: text is read in chunks of 2 kB, and packed in members of 1.5 kB."""
     tune(monkeypatch, at_once=0, chunk=2000, piece=700, large_member=1500)
-
-
-@pytest.fixture
-def server(loopback_keys):
-    with loopback.serve({key(day): packed_day(day) for day in DAYS}) as server:
-        yield server
 
 
 @pytest.fixture
