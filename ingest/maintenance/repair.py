@@ -175,11 +175,13 @@ class _Mending:
 
     def _table(self) -> None:
         """Remove damaged data files: what is missing is put back, or the snapshots that need it go."""
-        for flaw in table_flaws(self._cache, self._settings.lake):
+        flaws = table_flaws(self._cache, self._settings.lake)
+        for flaw in (one for one in flaws if not one.kept_by):
             if flaw.file is not None:
                 self._clear(flaw.file)
                 durable.remove(flaw.file)
-            self._say(f"{flaw.name} is put back, or the snapshots that need it are dropped")
+            then = "is dropped" if flaw.snapshot else "is put back, or the snapshots that need it are dropped"
+            self._say(f"{flaw.name} {then}")
 
     def _each(self, sessions: Iterable[date], words: str) -> None:
         for session in sessions:

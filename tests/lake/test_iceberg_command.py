@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from iceberg_kit import correct, data_files, in_lake, place, read, snapshots, table_folder, table_of
@@ -124,3 +125,47 @@ def test_verify_says_that_a_table_is_out_of_date(server, tmp_path):
     place.run(*window(DAYS))
     with_table = Place(place.root, place.endpoint_url, lake=True, iceberg=True)
     assert any("the table of stocks-day is out of date" in note for note in verify(with_table.settings()).notes)
+
+
+def lose_list(place, snapshot):
+    path = Path(snapshot.manifest_list.removeprefix("file://"))
+    path.unlink()
+    return path
+
+
+def damage_data(place, snapshot):
+    (path,) = [one for one in data_files(place) if one.name not in names_of(place)]
+    path.write_bytes(path.read_bytes()[:-8])
+    return path
+
+
+def names_of(place):
+    return {url.rpartition("/")[2] for url in table_of(place).inspect.files()["file_path"].to_pylist()}
+
+
+@pytest.mark.parametrize("deed", [lose_list, damage_data])
+def test_of_what_a_tag_keeps_verify_promises_no_repair_and_a_repair_removes_nothing(deed, corrected):
+    old = table_of(corrected).metadata.snapshots[0]
+    table_of(corrected).manage_snapshots().create_tag(old.snapshot_id, "mine").commit()
+    lost = deed(corrected, old)
+    was_there = lost.exists()
+    (problem,) = verify(corrected.settings()).problems
+    assert "nothing brings it back, and the tag mine keeps the snapshot" in problem.reason
+    done = corrected.here("verify", "--repair")
+    assert done.code == 3
+    assert "dropped" not in done.out
+    assert (lost.exists(), snapshots(corrected)) == (was_there, 2)
+    table_of(corrected).manage_snapshots().remove_tag("mine").commit()
+    assert corrected.here("verify", "--repair").code == 0
+    assert (problems(corrected), snapshots(corrected)) == ([], 1)
+    assert_frame_equal(read(table_of(corrected), corrected), in_lake(corrected))
+
+
+def test_a_lost_list_hides_no_damaged_file(corrected):
+    damaged = damage_data(corrected, None)
+    lose_list(corrected, table_of(corrected).metadata.snapshots[-1])
+    newest = table_of(corrected).current_snapshot().snapshot_id
+    assert [one.what.rpartition("/")[2] for one in verify(corrected.settings()).problems] == [
+        f"ingest.stocks_day, snapshot {newest}",
+        damaged.name,
+    ]

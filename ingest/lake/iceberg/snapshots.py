@@ -59,6 +59,30 @@ def is_listed(snapshot: "Snapshot", io: "FileIO") -> bool:
     return True
 
 
+def needed_data(table: "Table", snapshots: "Iterable[Snapshot]") -> dict[int, dict[str, int] | None]:
+    """The data files that snapshots need, by their ids: URLs, with sizes in bytes; None if the lists are not whole.
+
+    A list that several snapshots share is read once. Raises what says nothing of the lists: see `is_damage`.
+    """
+    known = dict[str, dict[str, int]]()
+
+    def sizes(one: ManifestFile) -> dict[str, int]:
+        if one.manifest_path not in known:
+            found = (entry.data_file for entry in _entries(one, table.io))
+            known[one.manifest_path] = {file.file_path: file.file_size_in_bytes for file in found}
+        return known[one.manifest_path]
+
+    def needed(snapshot: "Snapshot") -> dict[str, int] | None:
+        try:
+            return {url: size for one in snapshot.manifests(table.io) for url, size in sizes(one).items()}
+        except Exception as error:  # whatever a file may be in place of a list
+            if is_damage(error):
+                return None
+            raise
+
+    return {one.snapshot_id: needed(one) for one in snapshots}
+
+
 def listed(table: "Table") -> "list[Snapshot]":
     """The snapshots whose lists are whole: a tag keeps one of which nothing is left."""
     return [one for one in table.metadata.snapshots if is_listed(one, table.io)]

@@ -1,6 +1,6 @@
 """What a table has, for people and for `verify`, read without a lock and without a write; and how it goes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -141,12 +141,18 @@ def _looked_up(folder: TableFolder, lake: Lake) -> "Table | None":
 
 @dataclass(frozen=True, slots=True)
 class TableFlaw:
-    """A file that a snapshot needs and that is not as it was written, or a table that is not there: why, in words."""
+    """A file that a snapshot needs and that is not as it was written, or a table that is not there: why, in words.
+
+    `snapshot` is the id of one whose lists are not whole, or "". `kept_by` is the tag or the branch, in words, that
+    keeps an earlier snapshot of which something is lost for ever, or "".
+    """
 
     name: str
     why: str
     is_missing: bool
     file: Path | None = None
+    snapshot: str = ""
+    kept_by: str = ""
 
 
 def table_flaws(cache: Cache, lake: Lake) -> Iterator[TableFlaw]:
@@ -157,24 +163,56 @@ def table_flaws(cache: Cache, lake: Lake) -> Iterator[TableFlaw]:
     folder = TableFolder.of(cache)
     try:
         table = _looked_up(folder, lake)
-        needed = _needed(table) if table else {}
+        needs = _needs(table, folder) if table else []
     except CacheError as error:
         yield TableFlaw(folder.table, error.message, is_missing=False)
         return
     if table is None and opening.is_there(folder.noted):
         yield TableFlaw(folder.table, f"the catalog {lake.catalog} has no such table", is_missing=True)
-    for url, size in needed.items():
-        file = folder.local(url)
-        if file is not None and (why := _wrong_with(file, size)):
-            yield TableFlaw(file.relative_to(folder.root.parent.parent).as_posix(), *why, file)
+    yield from _unlisted(needs, folder)
+    yield from _damaged(needs, folder)
 
 
-def _needed(table: "Table") -> dict[str, int]:
-    from ingest.lake.iceberg.snapshots import References
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """What a snapshot needs: its data files, with sizes in bytes; None if its lists are not whole."""
+
+    snapshot: str
+    data: Mapping[str, int] | None
+    is_newest: bool
+    kept_by: str
+
+
+def _needs(table: "Table", folder: TableFolder) -> list[_Need]:
+    from ingest.lake.iceberg.snapshots import needed_data
     from ingest.lake.iceberg.tables import translated
 
-    with translated(f"read the snapshots of the table {'.'.join(table.name())}"):
-        return dict(References.of(table, table.metadata.snapshots).data)
+    newest = table.metadata.current_snapshot_id
+    names = {ref.snapshot_id: f"the {ref.snapshot_ref_type} {name}" for name, ref in table.metadata.refs.items()}
+    with translated(f"read the snapshots of the table {folder.table}"):
+        found = needed_data(table, table.metadata.snapshots)
+    return [
+        _Need(str(one), data, is_newest=one == newest, kept_by=names.get(one, "") if one != newest else "")
+        for one, data in found.items()
+    ]
+
+
+def _unlisted(needs: Iterable[_Need], folder: TableFolder) -> Iterator[TableFlaw]:
+    for one in needs:
+        if one.data is None:
+            name, why = f"{folder.table}, snapshot {one.snapshot}", "the lists of its data files are gone or damaged"
+            yield TableFlaw(name, why, is_missing=False, snapshot=one.snapshot, kept_by=one.kept_by)
+
+
+def _damaged(needs: Sequence[_Need], folder: TableFolder) -> Iterator[TableFlaw]:
+    """Data files that are not as they were written. The lake has those of the newest snapshot, and no others."""
+    again = {url for one in needs if one.is_newest for url in one.data or ()}
+    kept = {url: one.kept_by for one in needs if one.kept_by for url in one.data or ()}
+    for url, size in {url: size for one in needs for url, size in (one.data or {}).items()}.items():
+        file = folder.local(url)
+        if file is not None and (why := _wrong_with(file, size)):
+            name = file.relative_to(folder.root.parent.parent).as_posix()
+            yield TableFlaw(name, *why, file, kept_by="" if url in again else kept.get(url, ""))
 
 
 def _wrong_with(file: Path, size: int) -> tuple[str, bool] | None:

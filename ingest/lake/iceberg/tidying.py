@@ -1,14 +1,14 @@
 """Removes what a table does not need any more: old snapshots, unreadable ones, and files that killed updates left."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from pyiceberg.table.snapshots import Snapshot
 
 from ingest.files import durable, opening
 from ingest.lake.iceberg.files import DataFiles
-from ingest.lake.iceberg.snapshots import References, expirable, expire, is_listed, listed
+from ingest.lake.iceberg.snapshots import References, expirable, expire, listed, needed_data
 from ingest.lake.iceberg.tables import translated
 
 _ABANDONED = timedelta(days=1)
@@ -37,15 +37,15 @@ def tidy(files: DataFiles, keep: timedelta, was_tidy: bool) -> int:
 def _unreadable(files: DataFiles, old: Sequence[Snapshot]) -> list[Snapshot]:
     """The snapshots that cannot be read and that nothing keeps, besides old ones."""
     young = [one for one in expirable(files.table, timedelta(days=-1)) if one not in old]
-    return [one for one in young if not _is_readable(one, files)]
+    needed = needed_data(files.table, young)
+    return [one for one in young if not _is_readable(needed[one.snapshot_id], files)]
 
 
-def _is_readable(snapshot: Snapshot, files: DataFiles) -> bool:
+def _is_readable(needed: Mapping[str, int] | None, files: DataFiles) -> bool:
     """Whether a snapshot has its lists and, with `look`, the files beside the lake: nothing can bring them back."""
-    if not is_listed(snapshot, files.table.io):
-        return False
-    data = References.of(files.table, [snapshot]).data if files.look else {}
-    return all(files.is_there(url, size) for url, size in data.items() if files.folder.local(url))
+    if needed is None or not files.look:
+        return needed is not None
+    return all(files.is_there(url, size) for url, size in needed.items() if files.folder.local(url))
 
 
 def _sweep_data(files: DataFiles, needed: References) -> None:

@@ -9,13 +9,14 @@ from ingest.files import opening
 from ingest.files.hashing import sha256_of
 from ingest.lake.folder import LakeFolder
 from ingest.lake.frames import frames
-from ingest.lake.iceberg.state import table_flaws
+from ingest.lake.iceberg.state import TableFlaw, table_flaws
 from ingest.lake.partitions import Partition, Standing
 from ingest.maintenance.verify.problems import Kind, Problem
 from ingest.settings.sections.lake import Lake
 
 AFRESH = "a repair writes it again from the parts"
 STRANGE = "it is no file of ingest, and other programs that read the lake count its rows, too: move it away"
+DROPPED = "a repair drops the snapshot"
 PUT_BACK = "a repair puts it back, or drops the snapshots that need it"
 
 
@@ -77,7 +78,13 @@ def check_table(cache: Cache, lake: Lake) -> Iterator[Problem]:
     """Compare the files that the table's snapshots need with their hashes. Raises UsageError without the library."""
     for flaw in table_flaws(cache, lake):
         kind: Kind = "missing" if flaw.is_missing else "damaged"
-        yield Problem(kind, "lake", flaw.name, f"{flaw.why}; {PUT_BACK}")
+        yield Problem(kind, "lake", flaw.name, f"{flaw.why}; {_remedy(flaw)}")
+
+
+def _remedy(flaw: TableFlaw) -> str:
+    if flaw.kept_by:
+        return f"nothing brings it back, and {flaw.kept_by} keeps the snapshot: remove that, and a repair drops it"
+    return DROPPED if flaw.snapshot else PUT_BACK
 
 
 def _where(found: pl.DataFrame, frame: pl.DataFrame) -> str:
