@@ -57,7 +57,12 @@ def frames(
         read = (rows_of_many(some, layout.dataset) for some in batches)
         found = [span.of(rows) for rows in chain(given, read)]
         rows = firsts(pl.concat([pl.DataFrame(schema=schema_of(layout.dataset)), *found]), layout.dataset)
-        yield with_contracts(rows, layout.dataset).cast(dict(lake_schema(layout.dataset)))  # type: ignore[arg-type]
+        yield in_lake(rows, layout.dataset)
+
+
+def in_lake(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Rows as `schema_of`, in the form of the lake."""
+    return with_contracts(rows, dataset).cast(dict(lake_schema(dataset)))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

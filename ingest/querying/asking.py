@@ -12,8 +12,8 @@ from ingest.hints import Message, call
 from ingest.lake.partitions import view_name
 from ingest.market.patterns import some
 from ingest.querying.connection import Answer, connect, mentioned, run, without
+from ingest.querying.parts.table import Scans
 from ingest.querying.statements import as_query
-from ingest.querying.tables import Scans
 from ingest.querying.views import View, views
 from ingest.querying.waiting import waited
 from ingest.reading.scan import to_download_the_rest

@@ -1,4 +1,4 @@
-"""The DuckDB connection with the views, and queries that may only read. The one module that knows the library."""
+"""The DuckDB connection with the views, and queries that may only read. The module that knows the library."""
 
 import os
 import re
@@ -18,8 +18,9 @@ from ingest.market.datasets import Dataset
 from ingest.querying.adjusted import SUFFIXES, Tell, adjusted_tables
 from ingest.querying.advice import advice
 from ingest.querying.objects import register
+from ingest.querying.parts.table import PartsTable, Scans
 from ingest.querying.statements import check_query
-from ingest.querying.tables import Scans, of_manifest, of_tickers
+from ingest.querying.tables import of_manifest, of_tickers
 from ingest.querying.times import check_times
 from ingest.querying.views import View, views
 from ingest.settings import Settings
@@ -31,6 +32,9 @@ MISSING = "SQL needs DuckDB: pip install 'ingest[sql]'"
 
 _QUIET = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 """No query downloads anything."""
+
+_FILTERING = "2.0."
+"""Versions of the library whose scans give a table their filters; that is no public part of it."""
 
 _FOREIGN = re.compile(r"\b(INTERVAL|BIGNUM|BIT|UNION|UHUGEINT|VARIANT|TIME WITH TIME ZONE)\b")
 """Types that polars does not have, or takes for others: it reads large UHUGEINT as negative, and loses offsets."""
@@ -68,11 +72,22 @@ def connect(
     register(connection, {path: one for view in chosen for path, one in view.objects.items()})
     for view in chosen:
         if view.parts:
-            connection.register(view.parts_name, view.parts)
+            connection.register(view.parts_name, _scanned(view.parts))
         connection.execute(view.statement)
         for name, table in adjusted_tables(settings, view.dataset, tell).items():
             connection.register(name, table)
     return connection
+
+
+def _scanned(parts: PartsTable) -> object:
+    """A table that reads what a query filters for, where the library says it in a way that is known; else all."""
+    import duckdb
+
+    if not duckdb.__version__.startswith(_FILTERING):
+        return parts
+    from ingest.querying.parts.pushdown import Filtered
+
+    return Filtered(parts)
 
 
 def _spilled() -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.errors import UsageError
 from ingest.lake.objects import StoredFile
-from ingest.querying.tables import Scans
+from ingest.querying.parts.table import Scans
 
 if TYPE_CHECKING:
     import duckdb

@@ -1,22 +1,17 @@
 """What a query can name, as tables that are read when a query scans them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from threading import Event
 
 import polars as pl
 
 from ingest.cache.cache import Cache
-from ingest.cache.steady import steadily
-from ingest.errors import IngestError
-from ingest.lake.frames import frames, lake_schema
-from ingest.lake.partitions import by_partition
 from ingest.lake.tickers import TRADED, traded
 from ingest.maintenance.corrections import changed_values, changes_frame
 from ingest.maintenance.status import findings
 from ingest.market.datasets import Dataset
+from ingest.querying.parts.table import Scans
 from ingest.settings import Settings
 
 
@@ -37,49 +32,6 @@ class Table:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The rows."""
         return self.read().cast(dict(self.schema)).__arrow_c_stream__(requested_schema)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, slots=True)
-class Scans:
-    """What scans of the parts are told, to `stop`, and what they `failed` with: DuckDB has only texts of errors."""
-
-    stop: Event = field(default_factory=Event)
-    failed: list[IngestError] = field(default_factory=list)
-
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Keep what the block fails with."""
-        try:
-            yield
-        except IngestError as error:
-            self.failed.append(error)
-            raise
-
-
-def of_parts(settings: Settings, dataset: Dataset, days: Sequence[date], scans: Scans | None = None) -> Table:
-    """The rows of these sessions (ascending), in the form of the lake; each scan reads them from the parts.
-
-    Once it is to stop, a scan fails before the next month or session.
-    """
-    told = scans or Scans()
-    schema = lake_schema(dataset)
-
-    def read() -> pl.DataFrame:
-        found = [pl.DataFrame(schema=schema)]
-        for group in by_partition(dataset, days):
-            if told.stop.is_set():
-                raise InterruptedError
-            with told.noted():
-                found.append(_rows(settings, dataset, group))
-        return pl.concat(found)
-
-    return Table(schema, read)
-
-
-def _rows(settings: Settings, dataset: Dataset, days: Sequence[date]) -> pl.DataFrame:
-    with Cache.read(settings, dataset) as cache:
-        # Not by way of the lake: a listing may have shown that its file is another one.
-        return pl.concat(steadily(cache, days, lambda parts: pl.concat(frames(cache, parts))))
 
 
 _TICKERS = pl.Schema({"dataset": pl.String(), **TRADED})

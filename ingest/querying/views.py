@@ -16,7 +16,7 @@ from ingest.lake.partitions import Standing, view_name
 from ingest.maintenance.status import asked_or_held
 from ingest.market.datasets import Dataset
 from ingest.querying.objects import ScannedFile, path_of
-from ingest.querying.tables import Scans, Table, of_parts
+from ingest.querying.parts.table import PartsTable, Scans
 from ingest.settings import Settings
 
 _SIGNS = re.compile(r"[*?[]")
@@ -33,7 +33,7 @@ class View:
 
     dataset: Dataset
     files: Sequence[str]
-    parts: Table | None
+    parts: PartsTable | None
     days: Sequence[date]
     partial: Sequence[date] = ()
     objects: Mapping[str, ScannedFile] = field(default_factory=dict)
@@ -105,8 +105,9 @@ def _view(settings: Settings, dataset: Dataset, scans: Scans | None) -> View | N
     named = frozenset(one.name for one in clean)
     days = [day for name, one in standing.wanted.items() if name not in named for day in one.sessions]
     known = [standing.files[one.name] for one in clean]
-    files, objects = _files(standing, known, scans or Scans())
-    parts = of_parts(settings, dataset, days, scans) if days else None
+    told = scans or Scans()
+    files, objects = _files(standing, known, told)
+    parts = PartsTable(settings, dataset, days, told) if days else None
     states = {} if objects else {path: (one.size, one.mtime_ns) for path, one in zip(files, known, strict=True)}
     return View(dataset, files, parts, days, partial=partial, objects=objects, states=states)
 

@@ -1,0 +1,1 @@
+"""The rows of parts as a query scans them: group by group, so memory does not grow with the sessions."""
