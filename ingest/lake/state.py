@@ -6,14 +6,18 @@ from datetime import date
 from ingest.cache import lock
 from ingest.cache.cache import Cache
 from ingest.cache.commit import for_writing
+from ingest.cache.manifest import Manifest
 from ingest.cache.rebuild import part_days
 from ingest.errors import CacheError
 from ingest.events import LakeWritten, TableWritten
+from ingest.files import durable, opening
 from ingest.hints import call
 from ingest.lake.elsewhere import drop_all, other_place
+from ingest.lake.iceberg.naming import TableFolder
 from ingest.lake.iceberg.state import SnapshotState, drop_table, snapshots_of, table_state
 from ingest.lake.keeping import keep_up_to_date
 from ingest.lake.partitions import Standing, lake_of
+from ingest.market.catalogue import CATALOGUE
 from ingest.market.datasets import Dataset
 from ingest.notebook import in_html
 from ingest.settings import Settings
@@ -75,6 +79,23 @@ def lake_state(settings: Settings, dataset: Dataset) -> LakeState:
             unwanted=len(looked.unwanted),
             **(asdict(table) if table else {}),
         )
+
+
+def lakes_left(settings: Settings) -> tuple[Dataset, ...]:
+    """The datasets that have files of the lake, or a table beside it, even if none of their sessions is stored.
+
+    Raises CacheError.
+    """
+    with Manifest.read(settings.manifest_path) as manifest:
+        known = manifest.lake.datasets()
+    return tuple(one for one in CATALOGUE.values() if one.name in known or has_table(settings, one))
+
+
+def has_table(settings: Settings, dataset: Dataset) -> bool:
+    """Whether the table of a dataset is beside the lake. Raises CacheError."""
+    folder = TableFolder.beside(settings.manifest_path, dataset).path
+    with durable.translated("look for", folder):
+        return opening.is_folder(folder)
 
 
 def lake_snapshots(settings: Settings, dataset: Dataset) -> list[SnapshotState]:

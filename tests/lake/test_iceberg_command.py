@@ -1,18 +1,22 @@
 """`ingest lake` and `ingest verify` with tables of Iceberg."""
 
 import json
-from datetime import UTC, datetime, timedelta
+import shutil
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from iceberg_kit import correct, data_files, in_lake, place, read, snapshots, table_folder, table_of
 from lake_kit import DAYS
-from pipeline_kit import Place, window
+from minutes_kit import minutes_text, some_minutes
+from pipeline_kit import Place, pack, window
 from polars.testing import assert_frame_equal
 
 from ingest.lake.state import lake_snapshots
+from ingest.maintenance.pruning import Selection, remove_from
 from ingest.maintenance.verify import verify
-from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE
 
 __all__ = ["place"]
 
@@ -169,3 +173,48 @@ def test_a_lost_list_hides_no_damaged_file(corrected):
         f"ingest.stocks_day, snapshot {newest}",
         damaged.name,
     ]
+
+
+@pytest.fixture
+def pruned(server, tmp_path):
+    """Minutes whose sessions are all pruned: the files of the lake are left, or only the table is."""
+    for day in DAYS:
+        server.put(STOCKS_MINUTE.key(day), pack(minutes_text({"AAPL": some_minutes(day)})))
+    place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True, dataset=STOCKS_MINUTE)
+    place.run(*window(DAYS))
+
+    def prune(lake):
+        settings = replace(place, lake=lake).settings()
+        remove_from(settings, STOCKS_MINUTE, [], Selection(before=date(2026, 1, 1)), lambda _: None)
+        return replace(place, lake=lake)
+
+    return prune
+
+
+def test_a_table_without_a_stored_session_is_told_and_dropped(pruned):
+    place = pruned(lake=True)
+    newest = table_of(place).current_snapshot().snapshot_id
+    status = told(place, "lake", "status")
+    assert "stocks-minute: no file of a stored session." in status
+    assert f"table ingest.stocks_minute of the catalog ingest: 2 snapshots, the newest is {newest}" in status
+    assert "stocks-minute: 2 snapshots of ingest.stocks_minute" in told(place, "lake", "snapshots")
+    assert "Nothing was removed" in place.here("lake", "drop").err
+    told(place, "lake", "drop", "--yes")
+    assert not (place.root / "lake").exists()
+
+
+def test_files_without_a_stored_session_are_told_and_go(pruned):
+    place = pruned(lake=False)
+    assert "Left: 4 files of sessions that are not stored any more." in told(place, "lake", "status")
+    assert "0 files written, 0 rows, 4 files removed" in told(place, "lake", "build")
+    assert read(table_of(place), place).height == 0
+    assert snapshots(place) == 2
+
+
+@pytest.mark.parametrize("deed", ["nothing", "lose the files"])
+def test_snapshots_are_not_dropped_without_a_word_while_iceberg_is_off(deed, corrected):
+    if deed == "lose the files":
+        shutil.rmtree(corrected.root / "lake" / "stocks-day")
+    dropped = corrected.here("lake", "drop", INGEST_LAKE__ICEBERG="false")
+    assert (dropped.code, snapshots(corrected)) == (2, 2)
+    assert "Nothing was removed" in dropped.err

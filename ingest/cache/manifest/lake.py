@@ -49,6 +49,10 @@ class LakeFiles:
         """Whether there is any file."""
         return bool(self.database.rows("SELECT EXISTS (SELECT 1 FROM lake WHERE dataset = ?)")[0][0])
 
+    def datasets(self) -> frozenset[str]:
+        """All datasets that have a file."""
+        return frozenset(name for (name,) in self.database.ask("SELECT DISTINCT dataset FROM lake", ()))
+
     def is_anywhere_but(self, place: str) -> bool:
         """Whether there is a file of any dataset in another place than this: a URL, or "" for the cache's folder."""
         return bool(self.database.ask("SELECT EXISTS (SELECT 1 FROM lake WHERE place <> ?)", (place,))[0][0])

@@ -15,8 +15,9 @@ from ingest.cache.manifest.lake import LakeFile
 from ingest.errors import CacheError, UsageError
 from ingest.files import durable, opening
 from ingest.files.aside import make_room
-from ingest.lake.folder import LakeFolder, LakePlace
+from ingest.lake.folder import LakePlace
 from ingest.lake.partitions import Standing, view_name
+from ingest.market.datasets import Dataset
 
 MISSING = "tables of Iceberg need the library pyiceberg, which is not installed: pip install 'ingest[iceberg]'"
 
@@ -153,7 +154,12 @@ class TableFolder:
     @classmethod
     def of(cls, cache: Cache) -> Self:
         """That of a cache's dataset."""
-        return cls(LakeFolder.of(cache).path.parent / "iceberg", view_name(cache.dataset))
+        return cls.beside(cache.manifest.database.path, cache.dataset)
+
+    @classmethod
+    def beside(cls, manifest: Path, dataset: Dataset) -> Self:
+        """That of a dataset in the cache of a manifest."""
+        return cls(manifest.parent / "lake" / "iceberg", view_name(dataset))
 
     @property
     def table(self) -> str:

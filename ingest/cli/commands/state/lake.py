@@ -1,6 +1,6 @@
 """`ingest lake …`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ingest import settings
@@ -14,9 +14,10 @@ from ingest.errors import UsageError
 from ingest.events import LakeWritten, TableWritten
 from ingest.hints import Option
 from ingest.lake.iceberg.state import SnapshotState
-from ingest.lake.state import LakeState, build_lake, drop_lake, lake_snapshots, lake_state
+from ingest.lake.state import LakeState, build_lake, drop_lake, has_table, lake_snapshots, lake_state, lakes_left
 from ingest.maintenance.absence import warn_if_none_stored
 from ingest.maintenance.status import asked_or_held
+from ingest.market.catalogue import named
 from ingest.market.datasets import Dataset
 from ingest.settings import Settings
 
@@ -25,7 +26,7 @@ def build_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
     """Bring the lake up to date, one dataset after another; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
     console = Answers()
-    for dataset in asked_or_held(datasets, chosen):
+    for dataset in _asked_or_left(datasets, chosen):
         found = build_lake(chosen, dataset)
         is_empty = _is_empty(chosen, dataset, as_json)
         done = next((one for one in found if isinstance(one, LakeWritten)), LakeWritten(0, 0, 0, 0.0))
@@ -41,6 +42,12 @@ def build_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
             else:
                 console.print(f"  {_table(table)}")
     return 0
+
+
+def _asked_or_left(names: Sequence[str], chosen: Settings) -> Sequence[Dataset]:
+    """The datasets of these names; without any, also those whose sessions are all gone, while their lake is there."""
+    found = asked_or_held(names, chosen)
+    return found if names else (*found, *(one for one in lakes_left(chosen) if one not in found))
 
 
 def _is_empty(chosen: Settings, dataset: Dataset, as_json: bool) -> bool:
@@ -68,7 +75,7 @@ def _table(done: TableWritten) -> str:
 def status_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
     """Print the state of the lake; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
-    kinds = asked_or_held(datasets, chosen)
+    kinds = _asked_or_left(datasets, chosen)
     with warnings_told(as_json):
         states = [lake_state(chosen, dataset) for dataset in kinds]
     empty = {dataset.short for dataset in kinds if _is_empty(chosen, dataset, as_json)}
@@ -76,7 +83,7 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool) 
         print_records("lake", map(fields_of, states))
         return 0
     console = Answers()
-    for state in (one for one in states if one.dataset not in empty):
+    for state in (one for one in states if one.dataset not in empty or one.table or one.unwanted):
         for line in _lines(state, dataset_flag(state.dataset, chosen.run.datasets)):
             console.print(line)
     if not chosen.lake.enabled and any(one.files for one in states):
@@ -84,27 +91,34 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool) 
     return 0
 
 
-def _lines(state: LakeState, flag: str) -> Sequence[str]:
-    if not state.files:
-        return [f"{state.dataset}: no file. `ingest lake build{flag}` writes {counted(state.due, 'file')}."]
-    span = f"{counted(state.sessions, 'session')} from {state.first} to {state.last}"
-    lines = [
-        f"{state.dataset}: {counted(state.files, 'file')}, {size(state.bytes)}, {counted(state.rows, 'row')}, {span}",
-        f"  {state.pattern}",
-    ]
-    if state.due or state.unwanted:
-        outdated = f"{counted(state.due, 'file')} of {counted(state.due_sessions, 'session')}"
-        lines.append(f"  Outdated: {outdated}. `ingest lake build{flag}` brings the lake up to date.")
+def _lines(state: LakeState, flag: str) -> Iterator[str]:
+    yield from _lines_of_files(state, flag)
+    if state.unwanted:
+        gone = f"{counted(state.unwanted, 'file')} of sessions that are not stored any more"
+        yield f"  Left: {gone}. `ingest lake build{flag}` removes what is left."
     if state.table:
         told = f"{counted(state.snapshots, 'snapshot')}, the newest is {state.snapshot or 'none'}"
-        lines += [f"  table {state.table} of the catalog {state.catalog}: {told}", f"  {state.metadata}"]
-    return lines
+        yield f"  table {state.table} of the catalog {state.catalog}: {told}"
+        yield f"  {state.metadata}"
+
+
+def _lines_of_files(state: LakeState, flag: str) -> Iterator[str]:
+    if not state.files:
+        build = f" `ingest lake build{flag}` writes {counted(state.due, 'file')}." if state.due else ""
+        yield f"{state.dataset}: no file{'' if build else ' of a stored session'}.{build}"
+        return
+    span = f"{counted(state.sessions, 'session')} from {state.first} to {state.last}"
+    yield f"{state.dataset}: {counted(state.files, 'file')}, {size(state.bytes)}, {counted(state.rows, 'row')}, {span}"
+    yield f"  {state.pattern}"
+    if state.due:
+        outdated = f"{counted(state.due, 'file')} of {counted(state.due_sessions, 'session')}"
+        yield f"  Outdated: {outdated}. `ingest lake build{flag}` brings the lake up to date."
 
 
 def snapshots_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
     """Print the snapshots of the tables; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
-    kinds = asked_or_held(datasets, chosen)
+    kinds = _asked_or_left(datasets, chosen)
     found = [(dataset, lake_snapshots(chosen, dataset)) for dataset in kinds]
     for dataset in kinds:
         _is_empty(chosen, dataset, as_json)
@@ -128,17 +142,25 @@ def _snapshot(one: SnapshotState) -> str:
     return f"{one.snapshot}  {one.made:%Y-%m-%d %H:%M:%S} UTC  {changed}, {counted(one.rows, 'row')}{newest}"
 
 
+def _irreplaceable(states: Sequence[LakeState], chosen: Settings) -> str:
+    """What nothing can make again, in words: the snapshots, or the tables if Iceberg is off; "" if there is none."""
+    if snapshots := sum(one.snapshots for one in states):
+        return counted(snapshots, "snapshot")
+    tables = sum(has_table(chosen, named(one.dataset)) for one in states)
+    return f"{counted(tables, 'table')} of Iceberg" if tables else ""
+
+
 def drop_command(datasets: Sequence[str], config: Path | None, yes: bool, as_json: bool) -> int:
     """Remove the lake once it is confirmed; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
-    kinds = asked_or_held(datasets, chosen)
+    kinds = _asked_or_left(datasets, chosen)
     with warnings_told(as_json):
         states = [lake_state(chosen, dataset) for dataset in kinds]
-    files = sum(one.files for one in states)
-    snapshots = sum(one.snapshots for one in states)  # which nothing can make again
+    files = sum(one.files + one.unwanted for one in states)
+    lost = _irreplaceable(states, chosen)
     total = f"{counted(files, 'file')}, {size(sum(one.bytes for one in states))}"
-    total += f", and {counted(snapshots, 'snapshot')}" if snapshots else ""
-    if (files or snapshots) and not (yes or agreed(f"Remove {total}?")):
+    total += f", and {lost}" if lost else ""
+    if (files or lost) and not (yes or agreed(f"Remove {total}?")):
         raise UsageError("Nothing was removed", Option("yes", True, "to remove it"))
     removed = [(dataset, drop_lake(chosen, dataset)) for dataset in kinds]
     for dataset in (dataset for dataset, count in removed if not count):
