@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -26,7 +25,7 @@ from ingest.lake import keeping
 from ingest.lake.update import Arriving
 from ingest.market.patterns import some
 from ingest.market.permission import Permission, only_copies
-from ingest.pipeline.fill import Filling
+from ingest.pipeline.deriving import Deriving
 from ingest.pipeline.summary import Ending, Tally, damaged, standing
 from ingest.planning.estimate import estimate, in_words
 from ingest.planning.plan import Plan, limit
@@ -35,8 +34,6 @@ from ingest.planning.survey import Survey, asking, survey
 from ingest.settings import Settings
 from ingest.sources import spool
 from ingest.sources.resilient import Line, ResilientSource
-from ingest.tracked import expand
-from ingest.tracked.update import bring_csvs_up_to_date
 
 if TYPE_CHECKING:  # what a run with nothing to do need not import
     from ingest.pipeline.committer import ExecutorFor
@@ -96,7 +93,6 @@ class _Run:
         self._sink = Tally(sink)
         self._plan: Plan | None = None
         self._requests = 0
-        self._followed: frozenset[str] = frozenset()
         self._is_bare = False
         self._arriving: Arriving | None = None
 
@@ -117,7 +113,7 @@ class _Run:
         except (SourceError, EngineLost):
             await self._with_what_there_is()
             raise
-        await self._bring_up_to_date()
+        await self._derive()
 
     async def _clear(self) -> None:
         """Remove the copies in places that the parts have left, if they are due; the run does without it."""
@@ -135,16 +131,14 @@ class _Run:
                 words = f"{one.removed:,} {one.tier} parts that were moved away are gone from {one.place}"
                 self._sink(events.Notice(words))
 
-    async def _bring_up_to_date(self) -> None:
-        await self._follow()
-        await self._fill()
-        await self._project()
-        await self._fill_lake()
+    async def _derive(self) -> None:
+        """Bring up to date what is made of the sessions."""
+        await Deriving(self._cache, self._settings, self._request, self._sink, self._stop).work(self._arriving)
 
     async def _with_what_there_is(self) -> None:
         """Update the CSVs although the source, or the workers, failed; its error is the one that ends the run."""
         try:
-            await self._bring_up_to_date()
+            await self._derive()
         except CacheError as error:
             self._sink(events.Notice(error.message, "warning", error.hints))
 
@@ -237,57 +231,6 @@ class _Run:
             self._sink(events.Notice(only_copies(lost, permission), "warning"))
         manifest.source.permit(permission)
 
-    async def _follow(self) -> None:
-        """Give each ticker that the lists name, or that matches one of their patterns, a CSV."""
-        followed = await anyio.to_thread.run_sync(expand.follow, self._cache, self._request.tracked)
-        self._followed = followed.tickers
-        if self._cache.manifest.sessions.committed():
-            for words, is_warning in followed.notices():
-                self._sink(events.Notice(words, "warning" if is_warning else "info"))
-
-    async def _fill(self) -> None:
-        """Ask Yahoo for rows that tracked tickers are missing in this window, and for corporate actions since."""
-        request = self._request
-        wanted = self._settings.fallback.enabled and request.fallback and request.dataset.is_filled_from_yahoo
-        if wanted and self._followed:
-            filling = Filling(self._cache, self._settings, self._sink)
-            window = request.window
-            await filling.fill(self._followed, window.start, window.end, self._stop, request.refresh)
-
-    async def _project(self) -> None:
-        """Update the CSVs in a thread, and report from this one, which the sink expects."""
-        changed = list[events.Event]()
-
-        def report(event: events.Event) -> None:
-            changed.append(event)
-            anyio.from_thread.run_sync(self._sink, event)
-
-        into_csv = self._settings.fallback.into_csv
-        await anyio.to_thread.run_sync(bring_csvs_up_to_date, self._cache, into_csv, report)
-        if any(isinstance(event, events.Projected) for event in changed):
-            self._warn_of_rowless()
-
-    async def _fill_lake(self) -> None:
-        """Bring the lake up to date, if it is wanted."""
-        if not self._settings.lake.enabled:
-            return
-
-        def report(event: events.LakeWritten | events.TableWritten) -> None:
-            anyio.from_thread.run_sync(self._sink, event)
-            if event.notice:
-                where = f"table {event.table}" if isinstance(event, events.TableWritten) else "lake"
-                notice = events.Notice(f"the {where}: {event.notice}", "warning")
-                anyio.from_thread.run_sync(self._sink, notice)
-
-        keep = partial(keeping.keep_up_to_date, self._cache, self._settings.lake, report, arriving=self._arriving)
-        await anyio.to_thread.run_sync(keep)
-
-    def _warn_of_rowless(self) -> None:
-        manifest = self._cache.manifest
-        rowless = [row.ticker for row in manifest.csvs.states().values() if row.active and row.rows == 0]
-        if rowless and manifest.sessions.committed():
-            self._sink(events.Notice(_rowless(rowless), "warning"))
-
 
 async def _import_pipeline() -> None:
     """Import polars and numpy: 0.3 s that a run with nothing to do saves.
@@ -298,10 +241,6 @@ async def _import_pipeline() -> None:
     await anyio.to_thread.run_sync(importlib.import_module, "ingest.pipeline.executor")
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, handler)
-
-
-def _rowless(tickers: list[str]) -> str:
-    return f"no stored session contains {some(tickers)}. Tickers are case-sensitive and use the vendor's spelling"
 
 
 def _not_whole(days: Sequence[date], request: Request, settings: Settings) -> events.Notice:
