@@ -79,7 +79,7 @@ def _frames(what: Scanned, wish: "Pushdown", batch: int, columns: frozenset[str]
         if not inside:
             warn_of_none(what.settings, what.dataset, f" from {what.start} to {what.end}" if held else "")
         days = wish.passing(inside)
-        for now in _batches(cache, days, batch, wish):
+        for now in _batches(cache, days, batch, wish, what.settings.tuning.scanned_rows):
             if what.sources != rows.SOURCES:  # both sources: the caller asked for whatever is stored
                 warn_of_partial(cache, now, wish.names, what.settings.run.datasets)
             yield rows.on(cache, now, wish.tickers_on(cache, now), what.sources, columns)
@@ -89,14 +89,18 @@ _IN_LAKE = 16
 """How many times as many sessions of a few tickers are read at once from the lake, where a query costs more."""
 
 
-def _batches(cache: Cache, days: Sequence[date], batch: int, wish: "Pushdown") -> Iterator[Sequence[date]]:
-    """The days in groups that are read at once: those of a file of the lake, or as many as fit in memory."""
+def _batches(cache: Cache, days: Sequence[date], batch: int, wish: "Pushdown", most: int) -> Iterator[Sequence[date]]:
+    """The days in groups that are read at once: those of a file of the lake, or as many as fit in memory.
+
+    Of tickers that a filter names that is `most` rows, as far as their number and kind tell.
+    """
     in_lake = batch > 1 and cache.dataset.by_month and cache.manifest.lake.exists()
     if in_lake and wish.tickers is None:
         yield from by_partition(cache.dataset, days)
         return
-    size = batch if wish.tickers is not None else max(1, batch // cache.dataset.kind.rows_a_day)
-    size = size * _IN_LAKE if in_lake else size
+    rows_a_day = cache.dataset.kind.rows_a_day
+    fitting = batch // rows_a_day if wish.tickers is None else most // (rows_a_day * max(1, len(wish.tickers)))
+    size = max(1, min(fitting, batch * _IN_LAKE if in_lake else batch))
     yield from (days[at : at + size] for at in range(0, len(days), size))
 
 

@@ -258,6 +258,9 @@ class Tuning:
     scanned_sessions: int = 32
     """Sessions of a row a ticker that a lazy scan reads at once: about 300,000 rows where all tickers are wanted."""
 
+    scanned_rows: int = 4 << 20
+    """Rows of tickers that a filter names that it reads at once at most, as far as their number and kind tell."""
+
     look_again_s: float = 2.0
     """How long `verify` waits before it looks again: a run in progress commits what it has published within less."""
 

@@ -15,6 +15,7 @@ from ingest.demo.servers import loopback
 from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE
 from ingest.reading import history
 from ingest.reading import rows as reading
+from ingest.settings import Settings
 
 DAYS = trading_days(date(2025, 3, 3), 7)
 TICKERS = ["A", "AAPL", "NA", "NULL", "TpC", "ZZ"]
@@ -199,3 +200,16 @@ def test_the_first_rows_cost_no_more_sessions_than_they_fill(scanned, monkeypatc
     monkeypatch.setattr(reading, "on", lambda cache, days, *rest: read.extend(days) or original(cache, days, *rest))
     history.scan(settings, dataset, None, None).head(2).filter(pl.col("ticker") == "NA").collect()
     assert read == DAYS[:1]
+
+
+def test_of_many_tickers_fewer_sessions_are_read_at_once(scanned, monkeypatch):
+    dataset, settings, whole = scanned
+    tune(monkeypatch, scanned_rows=4 * dataset.kind.rows_a_day)
+    read, original = [], reading.on
+    monkeypatch.setattr(reading, "on", lambda cache, days, *_: read.append(len(days)) or original(cache, days, *_))
+    for count, groups in {1: [3, 3, 1], 2: [2, 2, 2, 1], 4: [1] * 7, 6: [1] * 7}.items():
+        wanted = pl.col("ticker").is_in(TICKERS[:count])
+        lazy = history.scan(Settings(**settings.model_dump()), dataset, None, None)
+        assert lazy.filter(wanted).collect().equals(whole.filter(wanted))
+        assert read == groups
+        read.clear()
