@@ -114,6 +114,18 @@ def test_a_folder_in_place_of_a_data_file_is_moved_aside_and_no_snapshot_is_lost
     assert snapshots(place) == 2
 
 
+def test_what_is_in_place_of_a_file_of_an_earlier_snapshot_is_moved_aside_and_named(place, server):
+    corrected(place, server)
+    newest = {task.file.file_path.rpartition("/")[2] for task in table_of(place).scan().plan_files()}
+    earlier = next(path for path in data_files(place) if path.name not in newest)
+    earlier.unlink()
+    earlier.mkdir()
+    assert (
+        f"{earlier}: it is not a file and was moved to" in place.here("run", "--start", DAYS[0], "--end", DAYS[-1]).out
+    )
+    check(place)
+
+
 def test_a_clock_that_is_set_back_dates_no_snapshot_before_an_earlier_one(place, server, monkeypatch):
     kept = time.time
     monkeypatch.setattr("pyiceberg.table.snapshots.time.time", lambda: kept() - 86_400)

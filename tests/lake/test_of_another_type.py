@@ -10,7 +10,10 @@ from pipeline_kit import Place, market_objects, window
 from polars.testing import assert_frame_equal
 
 import ingest
+from ingest.demo.files.files import files_of
+from ingest.demo.files.text import pack
 from ingest.demo.servers import loopback
+from ingest.market.catalogue import named
 
 KEPT = "what somebody wants to keep"
 
@@ -117,4 +120,21 @@ def test_it_is_set_right_and_nothing_is_lost(place, name, mend):
 def test_a_lake_is_dropped_without_what_is_not_ours(place, name):
     _replace(place.root, name)
     assert place.here("lake", "drop", "--yes").code == 0
+    assert _is_kept(place.root)
+
+
+@pytest.mark.parametrize("name", ["year=2025/month=2/session=*", "year=2025/month=2/session=*/part-0.parquet"])
+def test_so_it_is_where_a_session_has_a_file(name, loopback_keys, tmp_path):
+    dataset = named("stocks-minute")
+    made = files_of(dataset, 5)
+    with loopback.serve({dataset.key(day): pack(made.text(day)) for day in DAYS[:2]}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url, dataset=dataset, lake=True)
+        place.run(DAYS[0], DAYS[1])
+    lake = place.root / "lake" / "stocks-minute"
+    before = {path.relative_to(lake) for path in lake.rglob("*.parquet")}
+    _replace(lake, name)
+    assert "1 session is read from the parts" in place.here("sql", "select count(*) from stocks_minute").err
+    told = place.here("lake", "build", "-d", "stocks-minute")
+    assert (told.code, "was moved to" in told.out) == (0, True)
+    assert {path.relative_to(lake) for path in lake.rglob("*.parquet")} == before
     assert _is_kept(place.root)

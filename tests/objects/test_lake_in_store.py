@@ -1,6 +1,7 @@
 """A lake beside the parts in an object store answers as one in the cache's folder, and is kept as they are."""
 
 import pickle
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
@@ -420,3 +421,17 @@ def test_a_part_that_cannot_be_read_is_an_error_once_the_rest_is_written(place, 
         with pytest.raises(CacheError, match=str(DAYS[0])):
             update.bring_lake_up_to_date(cache)
         assert [one.name for one in Standing.of(cache).looked().due] == ["2025-02"]
+
+
+@pytest.mark.parametrize("name", ["lake", "lake/.staging"])
+def test_a_file_in_place_of_the_folder_in_which_files_are_written_is_moved_aside(name, place, server):
+    path = place.root / name
+    path.parent.mkdir(exist_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.write_text("mine")
+    server.put(key(DAYS[1]), pack(market_day(DAYS[1]).replace(b"\nAAPL,", b"\nAAPL2,")))
+    told = place.here("run", "--start", DAYS[0], "--end", DAYS[-1])
+    assert (told.code, "was moved to" in told.out) == (0, True)
+    assert ask(place.settings(), "select count(*) from stocks_day where ticker = 'AAPL2'").item() == 1
+    assert [one.read_text() for one in place.root.rglob("*.damaged-*")] == ["mine"]
