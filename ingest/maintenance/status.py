@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.cache.cache import Cache
 from ingest.cache.lock import Holder, holder
 from ingest.cache.manifest.records import FindingCount, QuarantinedFile, SessionCount
-from ingest.cache.parts.store import Listed
+from ingest.cache.parts.store import ListedPart
 from ingest.cache.wholeness import not_whole
 from ingest.errors import UsageError
 from ingest.files import durable
@@ -210,7 +210,7 @@ def _age(calendar: Calendar, last: date | None) -> int | None:
     return calendar.count_between(last + timedelta(days=1), last_due()) if last else None
 
 
-def _sizes(cache: Cache, listed: Mapping[Tier, Mapping[str, Listed] | None]) -> Iterable[TierSize]:
+def _sizes(cache: Cache, listed: Mapping[Tier, Mapping[str, ListedPart] | None]) -> Iterable[TierSize]:
     yield _size("tracked CSVs", cache.csvs.path, cache.csvs.present())
     for tier, found in listed.items():
         place = cache.parts.place(tier)
@@ -222,7 +222,7 @@ def _sizes(cache: Cache, listed: Mapping[Tier, Mapping[str, Listed] | None]) -> 
         yield _sum("lake", lake_of(cache).place, [one.size for one in files.values()])
 
 
-def _of_objects(cache: Cache, tier: Tier, place: str, listed: Mapping[str, Listed]) -> Iterable[TierSize]:
+def _of_objects(cache: Cache, tier: Tier, place: str, listed: Mapping[str, ListedPart]) -> Iterable[TierSize]:
     """The parts that the manifest refers to, and those that were replaced and wait to be removed."""
     of_sessions = cache.manifest.sessions.parts(cache.manifest.sessions.committed())
     stored = {cache.parts.name(one.key(tier)) for one in of_sessions if tier in one.sha256}

@@ -20,7 +20,7 @@ from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.listing import Stored
 from ingest.cache.objects.naming import ObjectName, folder_of, object_name
 from ingest.cache.parts.local import LocalParts
-from ingest.cache.parts.store import Listed, Opened, PartStore, Staging
+from ingest.cache.parts.store import ListedPart, Opened, PartStore, Staging
 from ingest.errors import CacheError, StoreConflict
 from ingest.files.hashing import sha256_of
 from ingest.market.datasets import Tier
@@ -158,9 +158,9 @@ class ObjectParts(PartStore):
         """What the bucket says of each object of a tier. Raises CacheError."""
         return self.bucket.listing(folder_of(tier, self.dataset))
 
-    def listed(self, tier: Tier) -> Mapping[str, Listed]:
+    def listed(self, tier: Tier) -> Mapping[str, ListedPart]:
         """See `PartStore`: by one request for each thousand."""
-        return {self._base(one): Listed(one.size, one.etag, one.modified) for one in self.listing(tier)}
+        return {self._base(one): ListedPart(one.size, one.etag, one.modified) for one in self.listing(tier)}
 
     def sizes(self, tier: Tier) -> list[int]:
         """See `PartStore`."""

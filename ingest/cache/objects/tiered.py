@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from ingest.cache.layout import PartKey
 from ingest.cache.objects.parts import ObjectParts
 from ingest.cache.parts.local import LocalParts
-from ingest.cache.parts.store import Listed, Opened, PartStore, Staging
+from ingest.cache.parts.store import ListedPart, Opened, PartStore, Staging
 from ingest.market.datasets import Tier
 
 
@@ -98,7 +98,7 @@ class ArchiveInBucket(PartStore):
         """See `PartStore`."""
         return self.of(tier).versions(tier)
 
-    def listed(self, tier: Tier) -> Mapping[str, Listed] | None:
+    def listed(self, tier: Tier) -> Mapping[str, ListedPart] | None:
         """See `PartStore`."""
         return self.of(tier).listed(tier)
 

@@ -32,7 +32,7 @@ class Staging:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedPart:
     """What a listing says of a part: size in bytes, ETag, and when it was put, by the clock of the store."""
 
     size: int
@@ -155,7 +155,7 @@ class PartStore(Readable, Protocol):
         """
         ...
 
-    def listed(self, tier: Tier) -> Mapping[str, Listed] | None:
+    def listed(self, tier: Tier) -> Mapping[str, ListedPart] | None:
         """What the store says of everything in a tier, by name as in `names`; None if a part has to be read for that.
 
         A store that says it answers for the bytes that it took.

@@ -12,7 +12,7 @@ from datetime import date
 
 from ingest.cache.objects.parts import ObjectParts
 from ingest.cache.parts.local import LocalParts
-from ingest.cache.places.pieces import Piece, Unfit, store_of
+from ingest.cache.places.pieces import Piece, UnfitPiece, store_of
 from ingest.cache.places.targets import Put, Target
 from ingest.settings import Settings
 
@@ -119,7 +119,7 @@ class Copying:
                 piece = under_way.pop(future)
                 try:
                     done.append((piece, future.result()))
-                except Unfit as why:
+                except UnfitPiece as why:
                     self._refuse(piece, str(why))
                 except Exception as failed:
                     error = error or failed

@@ -34,7 +34,7 @@ class Piece:
     in_doubt: bool = False
 
 
-class Unfit(Exception):
+class UnfitPiece(Exception):
     """A part that is missing or damaged; the text says which of them."""
 
 
@@ -90,21 +90,21 @@ def size_in(store: PartStore, key: PartKey) -> int | None:
 
 
 def whole(store: PartStore, piece: Piece) -> bytes:
-    """The bytes of a part. Raises Unfit, CacheError."""
+    """The bytes of a part. Raises UnfitPiece, CacheError."""
     return b"".join(chunks(store, piece, piece.size or 1))
 
 
 def chunks(store: PartStore, piece: Piece, chunk: int = _CHUNK) -> Iterator[bytes]:
-    """The bytes of a part, one chunk in memory at a time. Raises Unfit, at the end for a damaged one; CacheError."""
+    """The bytes of a part, one chunk at a time. Raises UnfitPiece, at the end for a damaged one; CacheError."""
     if piece.size is None:
-        raise Unfit("missing")
+        raise UnfitPiece("missing")
     hashed = sha256()
     for begin in range(0, piece.size, chunk):
         data = _range(store, piece, begin, min(begin + chunk, piece.size))
         hashed.update(data)
         yield data
     if hashed.hexdigest() != piece.key.sha256:
-        raise Unfit("damaged")
+        raise UnfitPiece("damaged")
 
 
 def _range(store: PartStore, piece: Piece, begin: int, end: int) -> bytes:
@@ -113,6 +113,6 @@ def _range(store: PartStore, piece: Piece, begin: int, end: int) -> bytes:
     except CacheError:
         raise
     except FileNotFoundError:
-        raise Unfit("missing") from None
+        raise UnfitPiece("missing") from None
     except OSError as error:
-        raise Unfit(f"cannot be read: {error.strerror or error}") from error
+        raise UnfitPiece(f"cannot be read: {error.strerror or error}") from error

@@ -40,7 +40,7 @@ class Target(Protocol):
         ...
 
     def put(self, source: LocalParts | ObjectParts, piece: Piece) -> Put:
-        """Copy a part, and compare it with its hash on the way. Raises Unfit for a part that is not what it should."""
+        """Copy a part, and compare it with its hash on the way. Raises UnfitPiece if it is not what it should be."""
         ...
 
     def settle(self, done: Sequence[tuple[Piece, Put]]) -> None:
@@ -184,7 +184,7 @@ def _name(piece: Piece) -> str:
 
 @contextmanager
 def _as_file(source: LocalParts | ObjectParts, piece: Piece) -> Iterator[Path]:
-    """A file with the bytes of a large part: its own, or a temporary one. Raises Unfit, CacheError."""
+    """A file with the bytes of a large part: its own, or a temporary one. Raises UnfitPiece, CacheError."""
     key = piece.key
     if isinstance(source, LocalParts):
         for _ in chunks(source, piece):

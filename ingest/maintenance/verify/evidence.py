@@ -16,7 +16,7 @@ from ingest.cache.layout import PartKey
 from ingest.cache.manifest import SessionRecord
 from ingest.cache.manifest.stores.objects import KnownObject
 from ingest.cache.objects.naming import object_name
-from ingest.cache.parts.store import Listed, Opened, PartStore, Readable
+from ingest.cache.parts.store import ListedPart, Opened, PartStore, Readable
 from ingest.market.datasets import TIERS, Tier
 
 
@@ -26,7 +26,7 @@ class Evidence:
 
     parts: PartStore
     dataset: str
-    listed: Mapping[Tier, Mapping[str, Listed]]
+    listed: Mapping[Tier, Mapping[str, ListedPart]]
     known: Mapping[str, KnownObject]
 
     @classmethod

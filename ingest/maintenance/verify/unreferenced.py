@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from ingest.cache.cache import Cache
 from ingest.cache.manifest import Held
 from ingest.cache.objects.naming import ObjectName
-from ingest.cache.parts.store import Listed
+from ingest.cache.parts.store import ListedPart
 from ingest.maintenance.verify.evidence import Evidence
 from ingest.maintenance.verify.problems import Problem
 from ingest.market.datasets import Tier
@@ -26,7 +26,7 @@ class Unreferenced:
 
     keep: timedelta
     orphans: list[Problem] = field(default_factory=list)
-    waiting: list[Listed] = field(default_factory=list)
+    waiting: list[ListedPart] = field(default_factory=list)
 
     def notes(self) -> Iterator[str]:
         """How many objects wait to be removed, and how old they are."""

@@ -93,7 +93,7 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredPart:
+class KnownPart:
     """A part of a stored session of a dataset, given by its full name.
 
     `in_doubt` says that it was found not to be what was written.
@@ -120,7 +120,7 @@ class KnownPlaces:
         held = "SELECT 1 FROM sessions WHERE held NOT IN ('none', 'quarantined') OR typeof(held) <> 'text' LIMIT 1"
         return bool(self.database.ask(held, ()))
 
-    def parts(self) -> list[StoredPart]:
+    def parts(self) -> list[KnownPart]:
         """All parts of all stored sessions of all datasets, in order of datasets and sessions."""
         query = (
             "SELECT dataset, session, etag IS NULL, tracked_sha256, archive_sha256 FROM sessions "
@@ -128,7 +128,7 @@ class KnownPlaces:
         )
         found = (self.database.fitted(_PARTS, row) for row in self.database.ask(query, ()))
         return [
-            StoredPart(dataset, PartKey(day, tier, sha256=sha256), bool(doubt))
+            KnownPart(dataset, PartKey(day, tier, sha256=sha256), bool(doubt))
             for dataset, day, doubt, *hashes in found
             for tier, sha256 in zip(TIERS, hashes, strict=True)
             if sha256
