@@ -113,7 +113,7 @@ def _prepared(job: Job, body: Body, text: SessionText, granted: int | None) -> S
         record, staged = parts.stage(plain)
     held = job.decision.held
     replaces, was_refused = held.held == "committed", held.quarantined is not None
-    return StagedSession(record, correction, staged, replaces, was_refused, found.numbers)
+    return StagedSession(record, correction, staged, replaces, was_refused, numbers=found.numbers)
 
 
 def _check_order(job: Job, text: SessionText, found: SplitResult, granted: int | None) -> None:
