@@ -194,3 +194,13 @@ def test_snapshots_that_a_build_cannot_keep_are_named(place, server):
     assert "2 earlier snapshots were dropped from it, since files of theirs are gone" in told
     assert snapshots(place) == 1
     check(place)
+
+
+def test_a_table_in_a_catalog_elsewhere_is_dropped_while_iceberg_is_off(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYICEBERG_CATALOG__INGEST__URI", f"sqlite:///{tmp_path}/mine.db")
+    monkeypatch.setenv("PYICEBERG_CATALOG__INGEST__WAREHOUSE", f"file://{tmp_path}/warehouse")
+    place = filled(server, tmp_path, STOCKS_DAY)
+    assert list((tmp_path / "warehouse").rglob("*.parquet"))
+    assert place.here("lake", "drop", "--yes", INGEST_LAKE__ICEBERG="false").code == 0
+    assert not list((tmp_path / "warehouse").rglob("*.parquet"))
+    assert place.here("lake", "snapshots").out == "stocks-day: 0 snapshots\n"

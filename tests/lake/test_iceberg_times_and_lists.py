@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from ingest.events import TableWritten
 from ingest.lake.iceberg import tidying
-from ingest.lake.iceberg.snapshots import References, is_damage, is_listed
+from ingest.lake.iceberg.snapshots import References, expirable, is_damage, is_listed
 from ingest.maintenance.verify import verify
 
 
@@ -137,6 +138,21 @@ def test_a_clock_that_is_set_back_dates_no_snapshot_before_an_earlier_one(place,
     assert [one.timestamp_ms for one in table.history()] == made
     assert table.metadata.last_updated_ms == made[-1]
     check(place)
+
+
+def test_a_snapshot_of_a_clock_that_was_ahead_keeps_no_later_one(place, server, monkeypatch):
+    ahead_ns = time.time_ns() + 9 * 365 * 86_400 * 10**9
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: ahead_ns / 1e9)
+        patched.setattr(time, "time_ns", lambda: ahead_ns)
+        corrected(place, server)
+    corrected(place, server, b"AAPL3")
+    corrected(place, server, b"AAPL4")
+    table = table_of(place)
+    ahead, later, newest = table.metadata.snapshots[-3:]
+    assert ahead.timestamp_ms < later.timestamp_ms < newest.timestamp_ms
+    old = expirable(table, timedelta(days=-1))
+    assert (ahead in old, later in old, newest in old) == (False, True, False)
 
 
 def test_a_cache_behind_a_link_is_not_taken_for_a_moved_one(place, tmp_path):

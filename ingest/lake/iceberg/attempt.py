@@ -1,6 +1,7 @@
 """An attempt to make a table equal to the files of the lake; another program may change the table meanwhile."""
 
 import platform
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -21,7 +22,7 @@ from ingest.lake.iceberg.files import DataFiles
 from ingest.lake.iceberg.naming import DataName, Goal, LakeVersion, TableFolder, known_again_by
 from ingest.lake.iceberg.noting import Noted
 from ingest.lake.iceberg.righting import put_right
-from ingest.lake.iceberg.snapshots import CurrentFiles, commit, current_files
+from ingest.lake.iceberg.snapshots import MADE, CurrentFiles, commit, current_files
 from ingest.lake.iceberg.tables import OpenTable, check_columns, make_table, open_table, translated
 from ingest.lake.iceberg.tidying import tidy
 from ingest.lake.partitions import lake_of
@@ -154,7 +155,8 @@ class Attempt:
         """What the snapshot says of itself."""
         told = {"version": version("ingest"), "sessions": str(len(sessions)), "contents": self.goal.contents}
         span = {"first": str(min(sessions)), "last": str(max(sessions))} if sessions else {}
-        return {f"ingest.{name}": value for name, value in (told | {"cache": self._name} | span).items()}
+        about = {f"ingest.{name}": value for name, value in (told | {"cache": self._name} | span).items()}
+        return about | {MADE: str(time.time_ns() // 1_000_000)}
 
     def _tidied(self, files: DataFiles, was_tidy: bool, done: TableWritten) -> TableWritten:
         """Remove what the table does not need any more, then note that all is well; says what could not be kept."""

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
 
+MADE = "ingest.made"
+"""The property of a snapshot that says when it was made, in milliseconds by this computer's clock."""
+
+_DIGITS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class CurrentFiles:
@@ -128,7 +133,13 @@ def expirable(table: "Table", keep: timedelta) -> "list[Snapshot]":
     """Snapshots older than `keep`, except those that a branch or a tag needs."""
     limit = (datetime.now(UTC) - keep).timestamp() * 1000
     needed = {ref.snapshot_id for ref in table.metadata.refs.values()}
-    return [one for one in table.metadata.snapshots if one.timestamp_ms < limit and one.snapshot_id not in needed]
+    return [one for one in table.metadata.snapshots if _made(one) < limit and one.snapshot_id not in needed]
+
+
+def _made(snapshot: "Snapshot") -> int:
+    """When a snapshot was made, in milliseconds. Its own date is later if that of another was ahead of the clock."""
+    told = snapshot.summary.additional_properties.get(MADE, "") if snapshot.summary else ""
+    return min(int(told), snapshot.timestamp_ms) if told.isdecimal() and len(told) < _DIGITS else snapshot.timestamp_ms
 
 
 def expire(table: "Table", old: "Sequence[Snapshot]") -> None:

@@ -236,10 +236,11 @@ def is_behind(cache: Cache, lake: Lake) -> bool:
 def drop_table(cache: Cache, lake: Lake) -> bool:
     """Remove the table of a dataset with all its snapshots; False if there is none. Requires the lock.
 
-    Without the library only one beside the lake is removed. Raises CacheError.
+    One in a catalog that is elsewhere is removed even while Iceberg is off, if an update has left it there. Raises
+    UsageError without the library, which one beside the lake does not need, and CacheError.
     """
     folder = TableFolder.of(cache)
-    was_there = lake.iceberg and _purged(folder, lake)
+    was_there = (lake.iceberg or _is_elsewhere(folder, lake)) and _purged(folder, lake)
     durable.remove_file(folder.noted)
     unregister(folder)
     was_there |= opening.is_folder(folder.path)
@@ -252,6 +253,11 @@ def drop_table(cache: Cache, lake: Lake) -> bool:
         durable.remove_file(folder.catalog)
     durable.remove_empty(folder.root)
     return was_there
+
+
+def _is_elsewhere(folder: TableFolder, lake: Lake) -> bool:
+    left = Noted.read(folder).metadata
+    return is_configured(lake.catalog) and bool(left) and folder.local(left) is None
 
 
 def _purged(folder: TableFolder, lake: Lake) -> bool:
