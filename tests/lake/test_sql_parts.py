@@ -1,6 +1,7 @@
 """Rows that a view reads from the parts: made as they are asked for, and only those that filters let through."""
 
 import gc
+import subprocess
 import sys
 import weakref
 from datetime import date
@@ -264,3 +265,22 @@ def test_another_version_scans_all_rows_and_filters_them(place, whole, read, mon
     where = f"ticker = '{ONE}' and date = '{DAYS[0]}'"
     assert_frame_equal(ask(place.settings(), ALL.format(where)), expected(whole, where))
     assert read == dict.fromkeys(DAYS)
+
+
+SLOWLY = """
+import time, ingest
+from ingest.querying.parts import table
+
+table.frames = lambda *given, frames=table.frames: time.sleep(0.3) or frames(*given)
+db = ingest.connect({!r})
+rows = db.execute({!r})
+print(rows.fetchone()[0])
+"""
+
+
+@pytest.mark.parametrize("limit", ["", " limit 1"])
+def test_a_program_may_end_where_more_rows_could_be_read(place, limit):
+    """Python aborts if another thread is still at them."""
+    program = SLOWLY.format(str(place.config()), f"select 'row' from options_minute{limit}")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.split()[-1:], done.stderr) == (0, ["row"], "")
