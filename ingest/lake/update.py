@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import astuple
+from dataclasses import replace
 from datetime import date
 from itertools import groupby
 from typing import Self
@@ -94,7 +94,9 @@ class Arriving:
     def with_these(self, others: LakeWritten | None) -> LakeWritten | None:
         """All that was written, with what another update wrote; None if that is nothing."""
         mine, more = self._done, others or LakeWritten(0, 0, 0, 0.0)
-        total = LakeWritten(*(a + b for a, b in zip(astuple(mine), astuple(more), strict=True)))
+        total = replace(
+            more, files=mine.files + more.files, rows=mine.rows + more.rows, seconds=mine.seconds + more.seconds
+        )
         return total if total.files or total.removed else None
 
 

@@ -164,3 +164,17 @@ def test_other_parts_than_those_of_the_rows_are_not_known():
     assert kept.knows(parts)
     assert not kept.knows(PartsOf(DAY, frozenset(), "lines", (), {}, {"tracked": "2"}))
     assert not kept.knows(PartsOf(DAYS[0], frozenset(), "lines", (), {}, {"tracked": "1"}))
+
+
+def test_a_folder_in_place_of_a_file_is_moved_aside_and_named_once(server, tmp_path):
+    place = Place(tmp_path / "cache", server.endpoint_url, lake=True)
+    blocked = place.root / "lake" / "stocks-day" / "year=2025" / "month=2" / "part-0.parquet"
+    blocked.mkdir(parents=True)
+    (blocked / "mine.txt").write_text("mine")
+    ran = place.run(*window(DAYS))
+    (done,) = ran.of(LakeWritten)
+    assert (ran.finished.exit_code, done.files) == (0, 2)
+    assert "part-0.parquet" in done.notice
+    assert "; " not in done.notice
+    assert blocked.is_file()
+    assert len(list((place.root / "lake").glob("*.damaged-*/mine.txt"))) == 1
