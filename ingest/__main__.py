@@ -11,6 +11,7 @@ gc.disable()  # imports leave no garbage, and looking for some takes a tenth of 
 
 from ingest.cli.output import exit_code, open_streams  # noqa: E402
 from ingest.errors import IngestError  # noqa: E402
+from ingest.importing import uninterrupted  # noqa: E402
 
 
 def main() -> None:
@@ -26,7 +27,8 @@ def main() -> None:
 
 def _command() -> int:
     try:
-        from ingest.cli.app import app, completing  # here, where Ctrl-C causes no traceback
+        with uninterrupted():
+            from ingest.cli.app import app, completing  # here, where Ctrl-C causes no traceback
 
         completing.read_bash_words()
         app()

@@ -11,6 +11,7 @@ from ingest.errors import CacheError, warn
 from ingest.files import durable, opening
 from ingest.files.hashing import sha256_of
 from ingest.hints import call
+from ingest.importing import uninterrupted
 from ingest.lake.iceberg.catalog import registered, unregister
 from ingest.lake.iceberg.naming import DataName, Goal, TableFolder, is_configured, require
 from ingest.lake.iceberg.noting import Noted
@@ -122,11 +123,11 @@ def _sessions(told: Mapping[str, str]) -> tuple[int | None, date | None, date | 
 def _looked_up(folder: TableFolder, lake: Lake) -> "Table | None":
     """The table as the catalog has it; None if it has none. Raises UsageError without the library, CacheError."""
     require()
-    from pyiceberg.exceptions import NoSuchTableError
-    from pyiceberg.table import StaticTable
+    with uninterrupted():
+        from pyiceberg.exceptions import NoSuchTableError
+        from pyiceberg.table import StaticTable
 
-    from ingest.lake.iceberg.tables import configured, translated
-
+        from ingest.lake.iceberg.tables import configured, translated
     hints = [] if is_configured(lake.catalog) else [call("lake build", "to put it right")]
     with translated(f"read the table {folder.table} of the catalog {lake.catalog}", *hints):
         if catalog := configured(lake.catalog):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from ingest.cache.cache import Cache
 from ingest.errors import CacheError
 from ingest.events import TableWritten
+from ingest.importing import uninterrupted
 from ingest.lake.iceberg.naming import Goal, TableFolder, require
 from ingest.lake.iceberg.noting import Noted
 from ingest.settings.sections.lake import Lake
@@ -29,7 +30,8 @@ def bring_table_up_to_date(cache: Cache, lake: Lake, look: bool = False) -> Tabl
     noted = Noted.read(folder)
     if not (look or said) and noted.is_up_to_date(folder, goal, lake.catalog):
         return None
-    from ingest.lake.iceberg.attempt import Attempt  # and with it the library
+    with uninterrupted():
+        from ingest.lake.iceberg.attempt import Attempt  # and with it the library
 
     attempt = Attempt(cache, lake, folder, goal, noted, look=look)
     for _ in range(_TRIES):

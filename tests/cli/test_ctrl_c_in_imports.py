@@ -1,0 +1,46 @@
+"""Ctrl-C while modules are imported: it is heard once they are, with exit code 130 and no traceback."""
+
+import sys
+
+import pytest
+from lake_kit import DAYS
+from pipeline_kit import Place, market_objects, window
+
+from ingest.demo.servers import loopback
+
+PRESSED = """
+import signal, sys
+
+_, at, last, *arguments = sys.argv
+sys.argv = ["ingest", *arguments]
+
+class Presses:
+    def find_spec(self, name, *_):
+        if name == at:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Presses())
+from ingest.__main__ import main
+try:
+    main()
+finally:
+    print(last in sys.modules)
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, environment):
+    with loopback.serve(market_objects(DAYS)) as server:
+        place = Place(tmp_path_factory.mktemp("imports") / "cache", server.endpoint_url, lake=True, iceberg=True)
+        place.run(*window(DAYS))
+        yield place
+
+
+@pytest.mark.parametrize(
+    ("at", "last"),
+    [("ingest.cli.app.lake", "ingest.cli.app.config"), ("pyiceberg.manifest", "ingest.lake.iceberg.tables")],
+)
+@pytest.mark.parametrize("command", ["status", "build"])
+def test_an_import_ends_before_ctrl_c_is_heard(at, last, command, place):
+    told = place.ended([sys.executable, "-c", PRESSED, at, last, "lake", command])
+    assert (told.returncode, told.stdout, told.stderr) == (130, "True\n", "")
