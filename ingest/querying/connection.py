@@ -28,7 +28,7 @@ from ingest.settings import Settings
 if TYPE_CHECKING:
     import duckdb
 
-MISSING = "SQL needs DuckDB: pip install 'ingest[sql]'"
+MISSING = "SQL needs DuckDB and pyarrow: pip install 'ingest[sql]'"
 
 _QUIET = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 """No query downloads anything."""
@@ -56,9 +56,9 @@ def connect(
     """A connection, in memory, with the views; `tell` gets what an adjusted one leaves out, when it is read.
 
     With `frames` a query may name frames that are variables where it is asked; `scans` is told of those of `tickers`.
-    Raises UsageError without the library, and CacheError.
+    Raises UsageError without the libraries, and CacheError.
     """
-    if find_spec("duckdb") is None:
+    if any(find_spec(name) is None for name in ("duckdb", "pyarrow")):
         raise UsageError(MISSING)
     import duckdb
 

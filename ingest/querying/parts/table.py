@@ -1,6 +1,6 @@
 """The rows that a view reads from the parts, as a table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -98,7 +98,7 @@ class PartsTable:
 
         return stream_of(self.schema, self._frames(passing))
 
-    def _frames(self, passing: Passing) -> Iterator[pl.DataFrame]:
+    def _frames(self, passing: Passing) -> Generator[pl.DataFrame]:
         for days in by_partition(self.dataset, passing.of(self.days)):
             if self.scans.stop.is_set():
                 raise InterruptedError
