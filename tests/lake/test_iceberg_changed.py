@@ -1,5 +1,6 @@
 """A table of Iceberg keeps its snapshots and its form, whatever is changed of it: by settings, or by other programs."""
 
+import json
 import os
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pipeline_kit import LONG, Place, key, market_day, pack, window
 from polars.testing import assert_frame_equal
 from pyiceberg.transforms import IdentityTransform
 
+from ingest.errors import CacheError
 from ingest.events import TableWritten
 from ingest.maintenance.verify import verify
 from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE
@@ -204,3 +206,54 @@ def test_a_table_in_a_catalog_elsewhere_is_dropped_while_iceberg_is_off(server, 
     assert place.here("lake", "drop", "--yes", INGEST_LAKE__ICEBERG="false").code == 0
     assert not list((tmp_path / "warehouse").rglob("*.parquet"))
     assert place.here("lake", "snapshots").out == "stocks-day: 0 snapshots\n"
+
+
+URI = "sqlite:///{}/mine.db"
+
+
+def elsewhere(server, folder, monkeypatch):
+    monkeypatch.setenv("PYICEBERG_CATALOG__INGEST__URI", URI.format(folder))
+    monkeypatch.setenv("PYICEBERG_CATALOG__INGEST__WAREHOUSE", f"file://{folder}/warehouse")
+    place = filled(server, folder, STOCKS_DAY)
+    return place, table_of(place, type="sql", uri=URI.format(folder))
+
+
+def lose(url):
+    Path(url.removeprefix("file://")).unlink()
+
+
+def test_a_table_elsewhere_whose_metadata_is_lost_is_dropped_and_made_again(server, tmp_path, monkeypatch):
+    place, table = elsewhere(server, tmp_path, monkeypatch)
+    lose(table.metadata_location)
+    told = place.here("lake", "build")
+    assert told.code == 5
+    assert "Run `ingest lake drop` to make the table again" in told.err
+    assert place.here("lake", "drop", "--yes").code == 0
+    assert place.here("lake", "build").code == 0
+    assert_frame_equal(read(table_of(place, type="sql", uri=URI.format(tmp_path)), place), in_lake(place))
+
+
+def test_a_table_elsewhere_whose_newest_list_is_lost_goes_on_from_an_earlier_one(server, tmp_path, monkeypatch):
+    place, table = elsewhere(server, tmp_path, monkeypatch)
+    lose(table.current_snapshot().manifest_list)
+    (done,) = written(place.run(*window(DAYS)))
+    assert "an earlier state of it is taken up" in done.notice
+    table.refresh()
+    assert_frame_equal(read(table, place), in_lake(place))
+    assert len(table.metadata.snapshots) == 2
+    assert verify(place.settings()).problems == ()
+    for one in table.metadata.snapshots:
+        lose(one.manifest_list)
+    assert "Run `ingest lake drop` to make the table again" in place.here("lake", "build").err
+    assert place.here("lake", "drop", "--yes").code == 0
+
+
+def test_a_table_of_a_format_that_cannot_be_written_is_refused(place, server):
+    path = Path(table_of(place).metadata_location.removeprefix("file://"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format-version": 3, "next-row-id": 0}))
+    correct(server, 2)
+    told = place.run(*window(DAYS), fails=CacheError).error
+    assert "was changed to version 3 of the format, which cannot be written" in str(told)
+    assert place.here("lake", "drop", "--yes").code == 0
+    assert place.here("lake", "build").code == 0
+    check(place)

@@ -9,6 +9,8 @@ from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import polars as pl
 import pytest
@@ -18,10 +20,11 @@ from lake_kit import DAYS
 from pipeline_kit import Place, window
 from polars.testing import assert_frame_equal
 from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.table.snapshots import Snapshot
 
 from ingest.events import TableWritten
 from ingest.lake.iceberg import tidying
-from ingest.lake.iceberg.snapshots import References, expirable, is_damage, is_listed
+from ingest.lake.iceberg.snapshots import References, expirable, is_damage, is_listed, needed_data
 from ingest.maintenance.verify import verify
 
 
@@ -104,6 +107,22 @@ def test_a_file_that_may_be_read_another_time_costs_nothing(place, monkeypatch):
 def test_what_says_nothing_of_a_file_is_no_damage():
     assert not any(map(is_damage, (PermissionError(13, ""), OSError(24, ""), MemoryError())))
     assert all(map(is_damage, (FileNotFoundError(2, ""), ValueError(), EOFError(), OSError("is a directory"))))
+
+
+def test_a_network_that_fails_costs_no_snapshot():
+    def fail(error):
+        return SimpleNamespace(new_input=Mock(side_effect=error))
+
+    url = "s3://bucket/lists.avro"
+    snapshot = Snapshot(snapshot_id=1, timestamp_ms=1, manifest_list=url)
+    for error in (OSError("AWS Error NETWORK_CONNECTION"), RuntimeError("no endpoint")):
+        with pytest.raises(type(error)):
+            is_listed(snapshot, fail(error))
+        with pytest.raises(type(error)):
+            needed_data(SimpleNamespace(io=fail(error)), [snapshot])
+    gone = fail(FileNotFoundError(f"Cannot get file info, file not found: {url}"))
+    assert not is_listed(snapshot, gone)
+    assert needed_data(SimpleNamespace(io=gone), [snapshot]) == {1: None}
 
 
 def test_a_folder_in_place_of_a_data_file_is_moved_aside_and_no_snapshot_is_lost(place):

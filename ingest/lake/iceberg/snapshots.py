@@ -58,7 +58,7 @@ def is_listed(snapshot: "Snapshot", io: "FileIO") -> bool:
         for one in snapshot.manifests(io):
             _entries(one, io)
     except Exception as error:  # whatever a file may be in place of a list
-        if is_damage(error):
+        if is_damage(error, snapshot.manifest_list):
             return False
         raise
     return True
@@ -81,7 +81,7 @@ def needed_data(table: "Table", snapshots: "Iterable[Snapshot]") -> dict[int, di
         try:
             return {url: size for one in snapshot.manifests(table.io) for url, size in sizes(one).items()}
         except Exception as error:  # whatever a file may be in place of a list
-            if is_damage(error):
+            if is_damage(error, snapshot.manifest_list):
                 return None
             raise
 
@@ -93,11 +93,16 @@ def listed(table: "Table") -> "list[Snapshot]":
     return [one for one in table.metadata.snapshots if is_listed(one, table.io)]
 
 
-def is_damage(error: Exception) -> bool:
+def is_damage(error: Exception, url: str = "file:") -> bool:
     """Whether an error while a file was read says that the file is gone or damaged.
 
-    Of one that may be read another time, such as without permission or with too many open files, nothing is known.
+    Of one that may be read another time, such as without permission or with too many open files, nothing is known. Nor
+    is it of most errors of a file that a network leads to: each library has its own for one that fails.
     """
+    if isinstance(error, FileNotFoundError):
+        return True
+    if not url.startswith(("file:", "/")):
+        return isinstance(error, (ValueError, EOFError))
     if isinstance(error, OSError):
         return error.errno in (None, errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
     return not isinstance(error, MemoryError)

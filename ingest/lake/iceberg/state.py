@@ -1,6 +1,7 @@
 """What a table has, for people and for `verify`, read without a lock and without a write; and how it goes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -55,15 +56,15 @@ class SnapshotState:
 
 
 def table_state(cache: Cache, lake: Lake) -> TableState | None:
-    """The table of a cache's dataset; None if there is none, or, with a warning, if the one beside the lake is damaged.
+    """The table of a cache's dataset; None if there is none, or, with a warning, if its metadata is lost or damaged.
 
-    Raises UsageError without the library, and CacheError.
+    Of one that is elsewhere only what is lost is no error. Raises UsageError without the library, and CacheError.
     """
     folder = TableFolder.of(cache)
     try:
-        table = _looked_up(folder, lake)
+        table = _looked_up(cache, lake)
     except CacheError as error:
-        if is_configured(lake.catalog):
+        if is_configured(lake.catalog) and not isinstance(error.__cause__, FileNotFoundError):
             raise
         registered(folder, lake.catalog)  # which raises again while the catalog is locked
         warn(error.message, *error.hints)
@@ -78,7 +79,7 @@ def table_state(cache: Cache, lake: Lake) -> TableState | None:
 def snapshots_of(cache: Cache, lake: Lake) -> list[SnapshotState]:
     """The snapshots of a dataset's table, oldest first; none if there is no table. Raises UsageError, CacheError."""
     folder = TableFolder.of(cache)
-    table = _looked_up(folder, lake)
+    table = _looked_up(cache, lake)
     if table is None:
         _check_catalog(folder)
         return []
@@ -120,16 +121,18 @@ def _sessions(told: Mapping[str, str]) -> tuple[int | None, date | None, date | 
         return None, None, None
 
 
-def _looked_up(folder: TableFolder, lake: Lake) -> "Table | None":
+def _looked_up(cache: Cache, lake: Lake) -> "Table | None":
     """The table as the catalog has it; None if it has none. Raises UsageError without the library, CacheError."""
     require()
     with uninterrupted():
         from pyiceberg.exceptions import NoSuchTableError
         from pyiceberg.table import StaticTable
 
-        from ingest.lake.iceberg.tables import configured, translated
+        from ingest.lake.iceberg.tables import configured, to_make_again, translated
+    folder = TableFolder.of(cache)
     hints = [] if is_configured(lake.catalog) else [call("lake build", "to put it right")]
-    with translated(f"read the table {folder.table} of the catalog {lake.catalog}", *hints):
+    lost = [] if hints else [to_make_again(cache.dataset)]
+    with translated(f"read the table {folder.table} of the catalog {lake.catalog}", *hints, if_lost=lost):
         if catalog := configured(lake.catalog):
             try:
                 return catalog.load_table(folder.table)
@@ -163,7 +166,7 @@ def table_flaws(cache: Cache, lake: Lake) -> Iterator[TableFlaw]:
     """
     folder = TableFolder.of(cache)
     try:
-        table = _looked_up(folder, lake)
+        table = _looked_up(cache, lake)
         needs = _needs(table, folder) if table else []
     except CacheError as error:
         yield TableFlaw(folder.table, error.message, is_missing=False)
@@ -263,12 +266,20 @@ def _is_elsewhere(folder: TableFolder, lake: Lake) -> bool:
 
 def _purged(folder: TableFolder, lake: Lake) -> bool:
     """Remove the table from a catalog that is elsewhere, with its files."""
+    require()
+    from pyiceberg.exceptions import NoSuchTableError
+
     from ingest.lake.iceberg.tables import configured, translated
 
-    require()
     with translated(f"drop the table {folder.table} of the catalog {lake.catalog}"):
         catalog = configured(lake.catalog)
-        if catalog is None or not catalog.table_exists(folder.table):
+        if catalog is None:
             return False
-        catalog.purge_table(folder.table)
+        try:
+            if not catalog.table_exists(folder.table):
+                return False
+            catalog.purge_table(folder.table)
+        except FileNotFoundError:  # a file that names others is gone: they stay, and the table goes
+            with suppress(NoSuchTableError):
+                catalog.drop_table(folder.table)
     return True

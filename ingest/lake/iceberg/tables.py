@@ -1,7 +1,7 @@
 """The catalog, and the table of a dataset in it: opened, made, registered again where it was lost."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
 
+_FORMAT = 2
+"""The newest that pyiceberg writes and that every engine reads."""
+
 _PROPERTIES = {
-    "format-version": "2",  # of which pyiceberg writes the newest that every engine reads
+    "format-version": str(_FORMAT),
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
     "commit.manifest.min-count-to-merge": "20",
@@ -36,15 +39,19 @@ _MOVED = "the cache was moved or copied, and the paths in the table lead elsewhe
 
 
 @contextmanager
-def translated(doing: str, *hints: Hint) -> Iterator[None]:
-    """Raise what pyiceberg and the libraries below it raise, which have no exception in common, as a CacheError."""
+def translated(doing: str, *hints: Hint, if_lost: Sequence[Hint] = ()) -> Iterator[None]:
+    """Raise what pyiceberg and the libraries below it raise, which have no exception in common, as a CacheError.
+
+    It has these hints, and others `if_lost` if a file is gone.
+    """
     try:
         yield
     except IngestError:
         raise
     except Exception as error:
         told = str(error).strip().partition("\n")[0]
-        raise CacheError(f"Iceberg: cannot {doing}: {told or type(error).__name__}", *hints) from error
+        more = if_lost if isinstance(error, FileNotFoundError) else ()
+        raise CacheError(f"Iceberg: cannot {doing}: {told or type(error).__name__}", *hints, *more) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +77,17 @@ def open_table(folder: TableFolder, dataset: Dataset, lake: Lake) -> OpenTable:
         catalog, is_ours = _catalog(folder, lake)
     from pyiceberg.exceptions import NoSuchTableError
 
-    with translated(f"read the table {folder.table} of the catalog {lake.catalog}"):
+    what, lost = f"read the table {folder.table} of the catalog {lake.catalog}", [to_make_again(dataset)]
+    with translated(what, if_lost=[] if is_ours else lost):
         if is_ours:
             return _beside_the_lake(catalog, folder)
         try:
             table = catalog.load_table(folder.table)
         except NoSuchTableError:
             return OpenTable(catalog, False, None)
-    return OpenTable(catalog, False, table)
+        if _is_current_listed(table.metadata, table.io):
+            return OpenTable(catalog, False, table)
+        return OpenTable(catalog, False, _taken_back(table), _UNLISTED)
 
 
 def _catalog(folder: TableFolder, lake: Lake) -> "tuple[Catalog, bool]":
@@ -144,6 +154,17 @@ def _beside_the_lake(catalog: "Catalog", folder: TableFolder) -> OpenTable:
     if _is_current_listed(table.metadata, table.io):
         return OpenTable(catalog, True, table)
     return OpenTable(catalog, True, _registered_again(catalog, folder, is_known=True), _UNLISTED)
+
+
+def _taken_back(table: "Table") -> "Table":
+    """A table at its newest snapshot whose lists are whole. Raises FileNotFoundError if it has none."""
+    from ingest.lake.iceberg.snapshots import listed
+
+    whole = [one.snapshot_id for one in listed(table)]
+    if not whole:
+        raise FileNotFoundError(_UNLISTED)
+    table.manage_snapshots().set_current_snapshot(snapshot_id=whole[-1]).commit()
+    return table.refresh()
 
 
 def _is_current_listed(metadata: "TableMetadata", io: "FileIO") -> bool:
@@ -246,11 +267,19 @@ def partition_spec(dataset: Dataset) -> "PartitionSpec":
     return PartitionSpec(PartitionField(number, 1000, DayTransform(), "date_day"))
 
 
+def to_make_again(dataset: Dataset) -> Hint:
+    """What to do with a table that nothing puts right."""
+    return call("lake drop", "to make the table again", dataset=dataset.short)
+
+
 def check_columns(table: "Table", dataset: Dataset) -> None:
-    """Raise CacheError unless a table has the columns of the lake; it may have more."""
+    """Raise CacheError unless a table has the columns of the lake, in the format that is written; it may have more."""
+    if table.format_version != _FORMAT:
+        told = f"the table {'.'.join(table.name())} was changed to version {table.format_version} of the format"
+        raise CacheError(f"Iceberg: {told}, which cannot be written", to_make_again(dataset))
     columns = table.metadata.schema()
     for wanted in table_schema(dataset).fields:
         name = columns.find_column_name(wanted.field_id)
         if name != wanted.name or columns.find_field(wanted.field_id).field_type != wanted.field_type:
             told = f"the column {wanted.name} of the table {'.'.join(table.name())} is not that of the lake"
-            raise CacheError(f"Iceberg: {told}", call("lake drop", "to make the table again", dataset=dataset.short))
+            raise CacheError(f"Iceberg: {told}", to_make_again(dataset))
