@@ -74,8 +74,9 @@ def for_run(settings: Settings, dataset: Dataset, window: Window) -> Iterator[Ca
     """Like `for_writing`, but begin a run: its folders exist, and whatever a kill left is repaired.
 
     If parts are in an object store, a snapshot of the manifest is stored there at the end. Raises what `for_writing`
-    does, and OtherWriter if another machine writes to that store.
+    does, OtherWriter if another machine writes to that store, and UsageError without the library for the lake's tables.
     """
+    settings.lake.check()
     durable.make_folder(settings.cache.root)
     with _opened(settings, dataset) as opened:
         opened.parts.create()

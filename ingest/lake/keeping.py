@@ -5,17 +5,10 @@ from collections.abc import Callable
 from ingest.cache.cache import Cache
 from ingest.errors import CacheError
 from ingest.events import LakeWritten, TableWritten
-from ingest.lake.iceberg.naming import require
 from ingest.lake.update import Arriving, bring_lake_up_to_date
 from ingest.settings.sections.lake import Lake
 
 Report = Callable[[LakeWritten | TableWritten], None]
-
-
-def check_lake(lake: Lake) -> None:
-    """Raise UsageError if a run is to keep tables, and the library for them is not installed."""
-    if lake.enabled and lake.iceberg:
-        require()
 
 
 def keep_up_to_date(

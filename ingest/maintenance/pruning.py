@@ -93,8 +93,9 @@ def remove_from(
 ) -> list[Prunable]:
     """Remove what is wanted, and return it. CSVs of tracked tickers lose the rows of removed sessions.
 
-    `say` gets messages about other changes to the CSVs. Raises CacheError, CacheLocked.
+    `say` gets messages about other changes to the CSVs. Raises UsageError, CacheError, CacheLocked.
     """
+    settings.lake.check()
     with lock.hold(settings.cache.root), for_writing(settings, dataset) as cache:
         found = _found(cache, settings, names, wanted)
         if wanted.before:

@@ -192,8 +192,9 @@ def accept(
 def settle(settings: Settings, request: Request, say: Say) -> None:
     """Do what follows from stored sessions: a killed download or acceptance may not have done it.
 
-    Sends no request. Raises CacheError, CacheLocked.
+    Sends no request. Raises UsageError, CacheError, CacheLocked.
     """
+    settings.lake.check()
     with lock.hold(settings.cache.root), for_writing(settings, request.dataset) as cache:
         bring_up_to_date(cache, settings, request.tracked, say)
 

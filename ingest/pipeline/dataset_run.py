@@ -21,7 +21,6 @@ from ingest.cache.commit import claim, for_run
 from ingest.cache.manifest import Answer
 from ingest.errors import CacheError, EngineLost, IngestError, NotConfirmed, SourceError, Stopped
 from ingest.hints import call
-from ingest.lake import keeping
 from ingest.lake.update import Arriving
 from ingest.market.patterns import some
 from ingest.market.permission import Permission, only_copies
@@ -99,7 +98,6 @@ class _Run:
     async def work(self) -> None:
         """Download what is planned; then update the CSVs, even if the source failed on the way."""
         provenance.refuse_other(self._cache.manifest, self._settings.source)
-        keeping.check_lake(self._settings.lake)
         window = self._request.window
         dataset, tracked = self._request.dataset.name, len(self._request.tracked)
         self._sink(events.RunStarted(self._cache.run, dataset, window.start, window.end, tracked))

@@ -76,6 +76,7 @@ def add(
     """
     _check(dataset, file, tickers)
     _present(file)  # an invalid list is an error before anything is touched
+    settings.lake.check()
     with lock.hold(settings.cache.root):
         present = _present(file)
         new = [ticker for ticker in dict.fromkeys(tickers) if ticker not in present]
@@ -108,6 +109,7 @@ def remove_tickers(
     if there is no such list, CacheLocked or CacheError.
     """
     read_list(file)
+    settings.lake.check()
     with lock.hold(settings.cache.root):
         present = set(read_list(file))
         going = _going(settings, dataset, file, tickers) if delete else []

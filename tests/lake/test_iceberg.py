@@ -14,10 +14,16 @@ from polars.testing import assert_frame_equal
 
 from ingest.demo.files.files import files_of
 from ingest.demo.servers import loopback
+from ingest.errors import CacheError, UsageError
 from ingest.lake.iceberg import tables
 from ingest.maintenance.pruning import Selection, remove_from
+from ingest.maintenance.quarantine import settle
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
+from ingest.market.windows import Window
+from ingest.planning.request import Request
+from ingest.settings.sections import lake
+from ingest.tracked.lists import add, remove_tickers
 
 __all__ = ["place"]
 
@@ -135,7 +141,6 @@ def test_a_time_that_would_lose_nanoseconds_is_refused(loopback_keys, tmp_path):
     with loopback.serve({dataset.key(DAYS[0]): pack(made.text(DAYS[0]))}) as server:
         place = Place(tmp_path / "cache", server.endpoint_url, dataset=dataset, lake=True, iceberg=True)
         place.run(DAYS[0], DAYS[0])
-    from ingest.errors import CacheError
     from ingest.lake.iceberg.files import _rewritten
 
     rows = in_lake(place).with_columns(time=pl.col("time").dt.cast_time_unit("ns") + pl.duration(nanoseconds=1))
@@ -145,12 +150,36 @@ def test_a_time_that_would_lose_nanoseconds_is_refused(loopback_keys, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_without_the_library_nothing_is_downloaded(server, tmp_path, monkeypatch):
-    from ingest.errors import UsageError
-    from ingest.lake.iceberg import naming
+@pytest.fixture
+def missing(monkeypatch):
+    """The library for tables is not installed."""
+    return lambda: monkeypatch.setattr(lake, "find_spec", lambda name: None)
 
-    monkeypatch.setattr(naming, "find_spec", lambda name: None)
+
+def test_without_the_library_nothing_is_downloaded(server, tmp_path, missing):
+    missing()
     place = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True)
     ran = place.run(*window(DAYS), fails=UsageError)
     assert "pip install 'ingest[iceberg]'" in str(ran.error)
-    assert place.query("SELECT count(*) FROM sessions") == [(0,)]
+    assert not place.root.exists() or not list(place.root.rglob("*.csv.gz"))
+
+
+CHANGES = {
+    "prune": lambda place, file: remove_from(place.settings(), STOCKS_DAY, [], Selection(before=DAYS[2]), print),
+    "track": lambda place, file: add(place.settings(), STOCKS_DAY, file, ["IBM"], print),
+    "untrack": lambda place, file: remove_tickers(place.settings(), STOCKS_DAY, file, ["AAPL"], print),
+    "settle": lambda place, file: settle(place.settings(), Request(Window(*window(DAYS)), frozenset()), print),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_without_the_library_no_command_begins_what_it_cannot_end(change, server, tmp_path, missing):
+    place, file = Place(tmp_path / "cache", server.endpoint_url, lake=True, iceberg=True), tmp_path / "list.txt"
+    file.write_text("AAPL\n")
+    place.run(*window(DAYS))
+    before = {path: path.read_bytes() for path in place.root.rglob("*") if path.is_file()}
+    missing()
+    with pytest.raises(UsageError, match="pip install"):
+        change(place, file)
+    assert file.read_text() == "AAPL\n"
+    assert {path: path.read_bytes() for path in place.root.rglob("*") if path.is_file()} == before

@@ -6,20 +6,17 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
 from ingest.cache.cache import Cache
 from ingest.cache.manifest.lake import LakeFile
-from ingest.errors import CacheError, UsageError
+from ingest.errors import CacheError
 from ingest.files import durable, opening
 from ingest.files.aside import make_room
 from ingest.lake.folder import LakePlace
 from ingest.lake.partitions import Standing, view_name
 from ingest.market.datasets import Dataset
-
-MISSING = "tables of Iceberg need the library pyiceberg, which is not installed: pip install 'ingest[iceberg]'"
 
 NAMESPACE = "ingest"
 
@@ -28,12 +25,6 @@ _DIGITS = 16
 
 _OF_METADATA = (".metadata.json", ".avro")
 _NAME = re.compile(r"([0-9]{4}-[0-9]{2}(?:-[0-9]{2})?)-([0-9a-f]{16})(?:-([0-9a-f]{16}))?\.parquet")
-
-
-def require() -> None:
-    """Raise UsageError unless the library is installed."""
-    if any(find_spec(name) is None for name in ("pyiceberg", "pyarrow", "sqlalchemy")):
-        raise UsageError(MISSING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from ingest.files.hashing import sha256_of
 from ingest.hints import call
 from ingest.importing import uninterrupted
 from ingest.lake.iceberg.catalog import registered, unregister
-from ingest.lake.iceberg.naming import DataName, Goal, TableFolder, is_configured, require
+from ingest.lake.iceberg.naming import DataName, Goal, TableFolder, is_configured
 from ingest.lake.iceberg.noting import Noted
-from ingest.settings.sections.lake import Lake
+from ingest.settings.sections.lake import Lake, require_iceberg
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -123,7 +123,7 @@ def _sessions(told: Mapping[str, str]) -> tuple[int | None, date | None, date | 
 
 def _looked_up(cache: Cache, lake: Lake) -> "Table | None":
     """The table as the catalog has it; None if it has none. Raises UsageError without the library, CacheError."""
-    require()
+    require_iceberg()
     with uninterrupted():
         from pyiceberg.exceptions import NoSuchTableError
         from pyiceberg.table import StaticTable
@@ -266,7 +266,7 @@ def _is_elsewhere(folder: TableFolder, lake: Lake) -> bool:
 
 def _purged(folder: TableFolder, lake: Lake) -> bool:
     """Remove the table from a catalog that is elsewhere, with its files."""
-    require()
+    require_iceberg()
     from pyiceberg.exceptions import NoSuchTableError
 
     from ingest.lake.iceberg.tables import configured, translated

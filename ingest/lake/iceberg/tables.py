@@ -12,9 +12,9 @@ from ingest.files.aside import named_aside
 from ingest.hints import Hint, call
 from ingest.lake.frames import lake_schema
 from ingest.lake.iceberg.catalog import forget_other_names, reading, registered
-from ingest.lake.iceberg.naming import NAMESPACE, TableFolder, require
+from ingest.lake.iceberg.naming import NAMESPACE, TableFolder
 from ingest.market.datasets import Dataset
-from ingest.settings.sections.lake import Lake
+from ingest.settings.sections.lake import Lake, require_iceberg
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -72,7 +72,7 @@ def open_table(folder: TableFolder, dataset: Dataset, lake: Lake) -> OpenTable:
 
     Raises UsageError if the library is not installed, CacheError if the catalog cannot be used.
     """
-    require()
+    require_iceberg()
     with translated(f"open the catalog {lake.catalog}"):
         catalog, is_ours = _catalog(folder, lake)
     from pyiceberg.exceptions import NoSuchTableError

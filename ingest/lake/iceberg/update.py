@@ -11,9 +11,9 @@ from ingest.cache.cache import Cache
 from ingest.errors import CacheError
 from ingest.events import TableWritten
 from ingest.importing import uninterrupted
-from ingest.lake.iceberg.naming import Goal, TableFolder, require
+from ingest.lake.iceberg.naming import Goal, TableFolder
 from ingest.lake.iceberg.noting import Noted
-from ingest.settings.sections.lake import Lake
+from ingest.settings.sections.lake import Lake, require_iceberg
 
 _TRIES = 3
 
@@ -24,7 +24,7 @@ def bring_table_up_to_date(cache: Cache, lake: Lake, look: bool = False) -> Tabl
     With `look` the table itself is looked at in any case. Requires the lock. Raises UsageError if the library is not
     installed, and CacheError.
     """
-    require()
+    require_iceberg()
     started, folder, goal = time.monotonic(), TableFolder.of(cache), Goal.of(cache)
     said = folder.make_room()
     noted = Noted.read(folder)
