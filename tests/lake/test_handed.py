@@ -121,6 +121,15 @@ def test_sessions_that_are_stored_already_come_from_the_parts(server, tmp_path):
     assert files(place) == rebuilt(place)
 
 
+def test_a_month_has_files_with_a_column_and_files_without_it(server, tmp_path):
+    header, *lines = flat([("AAPL", 2.0), ("IBM", 3.0)]).decode().splitlines()
+    text = "\n".join(line.rpartition(",")[0] for line in (header, *lines)) + "\n"
+    server.objects[key(DAYS[0])] = server.objects[key(DAYS[3])] = pack(text.encode())
+    place = Place(tmp_path / "cache", server.endpoint_url, lake=True)
+    assert place.run(*window(DAYS)).finished.lake_files == 2
+    assert files(place) == rebuilt(place)
+
+
 def test_what_cannot_be_written_on_the_way_is_written_at_the_end(server, tmp_path, monkeypatch):
     place, failures, write = (
         Place(tmp_path / "cache", server.endpoint_url, lake=True),

@@ -64,7 +64,8 @@ def rows_of(text: bytes, parts: PartsOf, dataset: Dataset) -> pl.DataFrame:
 def dated(numbers: Sequence[tuple[date, pl.DataFrame]], dataset: Dataset) -> pl.DataFrame:
     """Rows without times of their own, given as numbers by session, in the form of `rows_of`, in one frame."""
     days = pl.Series([day for day, _ in numbers], dtype=pl.Date)
-    together = pl.concat([frame for _, frame in numbers]) if numbers else pl.DataFrame(schema=schema_of(dataset))
+    frames = [pl.DataFrame(schema={"ticker": pl.String}), *(frame for _, frame in numbers)]
+    together = pl.concat(frames, how="diagonal")  # not every file has all columns
     missing = [pl.lit(None, kind).alias(name) for name, kind in schema_of(dataset).items() if name not in together]
     day_of_each = np.repeat(np.arange(len(numbers)), [frame.height for _, frame in numbers])
     rows = together.with_columns(*missing).with_columns(date=days.gather(day_of_each))
