@@ -7,6 +7,7 @@ path or `&&`.
 import re
 import shlex
 from collections.abc import Iterator
+from importlib.metadata import metadata
 from operator import attrgetter
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_each_link_leads_to_a_file_and_a_heading(page):
 def test_the_readme_leads_to_each_page():
     linked = set(re.findall(r"\]\((docs/[\w.-]+\.md)\)", PAGES["README.md"]))
     assert {page for page in PAGES if page.startswith("docs/")} == linked
+
+
+def test_the_readme_names_each_extra_that_is_for_users():
+    section = PAGES["README.md"].partition("## Install it")[2].partition("\n## ")[0]
+    extras = set(metadata("ingest").get_all("Provides-Extra") or ()) - _NOT_FOR_USERS
+    assert extras <= set(re.findall(r"`(\w+)`", section))
+
+
+_NOT_FOR_USERS = {"test", "recipes", "bench"}
 
 
 def in_prose(page: str) -> list[str]:

@@ -54,9 +54,9 @@ def test_snapshots_are_listed_with_the_sessions_that_they_changed(corrected):
     first, second = table_of(corrected).metadata.snapshots
     assert lines[0] == "stocks-day: 2 snapshots of ingest.stocks_day"
     assert lines[1].split()[0] == str(first.snapshot_id)
-    assert f"4 sessions ({DAYS[0]} to {DAYS[3]})" in lines[1]
+    assert f"4 sessions changed ({DAYS[0]} to {DAYS[3]})" in lines[1]
     assert lines[2].split()[0] == str(second.snapshot_id)
-    assert f"1 session ({DAYS[1]})" in lines[2]
+    assert f"1 session changed ({DAYS[1]})" in lines[2]
     assert lines[2].endswith("the newest")
     one, two = map(json.loads, told(corrected, "lake", "snapshots", "--json").splitlines())
     assert (one["kind"], one["snapshot"], one["newest"]) == ("lake_snapshot", str(first.snapshot_id), False)
@@ -67,7 +67,8 @@ def test_snapshots_are_listed_with_the_sessions_that_they_changed(corrected):
 def test_without_a_table_there_is_none(server, tmp_path):
     place = Place(tmp_path / "cache", server.endpoint_url, lake=True)
     place.run(*window(DAYS))
-    assert told(place, "lake", "snapshots") == "stocks-day: 0 snapshots\n"
+    off = "[lake] iceberg is false: no run makes a snapshot."
+    assert told(place, "lake", "snapshots").splitlines() == ["stocks-day: 0 snapshots", off]
     assert not (place.root / "lake" / "iceberg").exists()
     (record,) = map(json.loads, told(place, "lake", "status", "--json").splitlines())
     assert (record["table"], record["snapshots"]) == ("", 0)

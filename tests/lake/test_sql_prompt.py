@@ -97,6 +97,11 @@ def test_help_names_the_views_again(prompt):
     assert (code, "error" in shown, shown.count("stocks_day_adjusted")) == (0, False, 2), shown
 
 
+@pytest.mark.parametrize("word", [r"\q", ".exit", "quit;"])
+def test_words_of_other_shells_end_the_prompt(prompt, word):
+    assert prompt((NEXT, word))[0] == 0
+
+
 def test_a_state_folder_that_cannot_be_made_is_no_error(prompt, tmp_path):
     (tmp_path / "state").write_text("")
     code, shown = prompt((NEXT, "select 7 * 7 as n;"), (NEXT, "exit"))
@@ -115,7 +120,9 @@ def test_flags_for_programs_need_a_query(place):
     assert (code, "there is no query" in shown) == (2, True)
 
 
-@pytest.mark.parametrize("text", ["", "  ", "select 1;", "select 1 ; ", "select 1\n", "exit", " Quit ", "help", "?"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "select 1;", "select 1 ; ", "select 1\n", "exit", " Quit ", r"\q", ".exit", "help", "?", r"\d"]
+)
 def test_enter_ends_a_statement(text):
     assert is_whole(text)
 

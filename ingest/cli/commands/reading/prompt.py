@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MISSING = "the prompt needs prompt_toolkit: pip install 'ingest[sql]'"
 
-_ENDS = frozenset({"exit", "quit"})
-_HELP = frozenset({"help", "?", ".help", ".tables"})
+_ENDS = frozenset({"exit", "quit", ".exit", ".quit", r"\q"})
+_HELP = frozenset({"help", "?", ".help", ".tables", r"\?", r"\d", r"\dt"})
 _WORD = re.compile(r"\w+")
 _KEYWORDS = _WORD.findall(
     "select from where group order by having qualify limit offset with as on using join left right full inner outer "

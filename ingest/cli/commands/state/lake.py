@@ -68,7 +68,7 @@ def _table(done: TableWritten) -> str:
     if done.notice:
         told.append(done.notice)
     if done.snapshot:
-        told.append(f"snapshot {done.snapshot} of {counted(done.sessions, 'session')}, in {done.seconds:.1f} s")
+        told.append(f"snapshot {done.snapshot}, {counted(done.sessions, 'session')} changed, in {done.seconds:.1f} s")
     return f"{': '.join(told)}."
 
 
@@ -131,15 +131,17 @@ def snapshots_command(datasets: Sequence[str], config: Path | None, as_json: boo
         console.print(f"{dataset.short}: {counted(len(some), 'snapshot')}{f' of {some[0].table}' if some else ''}")
         for one in some:
             console.print(f"  {_snapshot(one)}")
+    if not (chosen.lake.iceberg or any(some for _, some in found)):
+        console.print("[lake] iceberg is false: no run makes a snapshot.")
     return 0
 
 
 def _snapshot(one: SnapshotState) -> str:
     span = str(one.first) if one.first == one.last else f"{one.first} to {one.last}"
-    what = "made by another program" if one.sessions is None else counted(one.sessions, "session")
+    what = "made by another program" if one.sessions is None else f"{counted(one.sessions, 'session')} changed"
     changed = f"{what} ({span})" if one.first else what
     newest = ", the newest" if one.newest else ""
-    return f"{one.snapshot}  {one.made:%Y-%m-%d %H:%M:%S} UTC  {changed}, {counted(one.rows, 'row')}{newest}"
+    return f"{one.snapshot}  {one.made:%Y-%m-%d %H:%M:%S} UTC  {changed}, {counted(one.rows, 'row')} in all{newest}"
 
 
 def _irreplaceable(states: Sequence[LakeState], chosen: Settings) -> str:
