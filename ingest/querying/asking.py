@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -34,6 +35,8 @@ class Queries:
     views: Sequence[View]
     connection: "duckdb.DuckDBPyConnection"
     scans: Scans
+    root: Path
+    """The cache that is asked."""
     told: list[str | Message] = field(default_factory=list)
     """What adjusted views have left out, which is said once the query has ended."""
 
@@ -71,7 +74,8 @@ class Queries:
                 return CacheError(f"a file of the lake cannot be read; {error.message}", hint)
         for dataset in without(self.views, query) if "does not exist" in error.message else ():
             hint = call("run", "to download some", (), dataset=dataset.short)
-            return NotFound(f"there is no {view_name(dataset)}: no session of {dataset.short} is stored", hint)
+            none = f"no session of {dataset.short} is stored in {self.root}"
+            return NotFound(f"there is no {view_name(dataset)}: {none}", hint)
         return error
 
     def mentioned(self, query: str) -> list[View]:
@@ -98,7 +102,7 @@ def asking(settings: Settings) -> Iterator[Queries]:
     scans, told = Scans(), list[str | Message]()
     found = views(settings, scans)
     with connect(settings, found, told.append, frames=False, scans=scans) as connection:
-        yield Queries(found, connection, scans, told)
+        yield Queries(found, connection, scans, settings.cache.root, told)
 
 
 def ask(settings: Settings, query: str) -> pl.DataFrame:

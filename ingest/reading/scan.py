@@ -105,9 +105,9 @@ def _batches(cache: Cache, days: Sequence[date], batch: int, wish: "Pushdown", m
 
 
 def warn_of_none(settings: Settings, dataset: Dataset, window: str = "") -> None:
-    """Warn that no session is stored, or none of a window that is told in words."""
+    """Warn that no session is stored, or none of a window that is told in words, and where: it may be another cache."""
     hint = call("run", "to download some", settings.run.datasets, dataset=dataset.short)
-    warn(f"no session of {dataset.short}{window} is stored", hint)
+    warn(f"no session of {dataset.short}{window} is stored in {settings.cache.root}", hint)
 
 
 def warn_of_partial(

@@ -101,7 +101,7 @@ FAULTLESS = ("up to date", "Nothing is missing")
 @pytest.mark.parametrize("command", ABOUT_STORED)
 def test_a_dataset_of_which_nothing_is_stored_is_said_to_have_none(place, command):
     told = place.here(*command.split(), "-d", "forex-day")
-    none = "no session of forex-day is stored. Run `ingest run --dataset forex-day` to download some."
+    none = f"no session of forex-day is stored in {place.root}. Run `ingest run --dataset forex-day` to download some."
     assert (told.code, told.err) == (0, f"warning: {none}\n")
     assert not any(words in told.out for words in FAULTLESS)
     found = [json.loads(line) for line in place.here(*command.split(), "-d", "forex-day", "--json").out.splitlines()]

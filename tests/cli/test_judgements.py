@@ -105,7 +105,8 @@ def test_python_gets_them_as_a_frame(corrected, tmp_path, monkeypatch):
 def test_a_cache_that_is_not_there_has_none(place):
     told = place.here("corrections", "--json")
     assert [json.loads(line)["kind"] for line in told.out.splitlines()] == ["warning"]
-    assert told.err == "warning: no session of stocks-day is stored. Run `ingest run` to download some.\n"
+    none = f"no session of stocks-day is stored in {place.root}. Run `ingest run` to download some."
+    assert told.err == f"warning: {none}\n"
     assert not place.root.exists()
 
 

@@ -241,7 +241,7 @@ def test_a_query_whose_file_a_command_removes_is_asked_again(place, monkeypatch,
 @pytest.mark.parametrize("view", ["options_day", "stocks_day_splits", "crypto_minute"])
 def test_a_view_of_what_is_not_stored_says_how_to_store_it(settings, view):
     short = "-".join(view.split("_")[:2])
-    with pytest.raises(NotFound, match=f"no session of {short} is stored") as raised:
+    with pytest.raises(NotFound, match=f"no session of {short} is stored in .*{settings.cache.root.name}") as raised:
         ask(settings, f"from {view}")
     assert f'ingest.run(dataset="{short}")' in str(raised.value) or short == "stocks-day"
     with pytest.raises(UsageError, match="syntax error"):
