@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import anyio
+from anyio.abc import TaskStatus
 
 from ingest.errors import ungrouped
 
@@ -21,7 +22,7 @@ async def interruptible(work: Callable[[anyio.Event], Awaitable[_Result]]) -> _R
     result: _Result | None = None
     with ungrouped():
         async with anyio.create_task_group() as group:
-            group.start_soon(_listen, stop, group.cancel_scope)
+            await group.start(_listen, stop, group.cancel_scope)
             result = await work(stop)
             group.cancel_scope.cancel()
     return result
@@ -47,12 +48,14 @@ def _ends() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, *heard]
 
 
-async def _listen(stop: anyio.Event, work: anyio.CancelScope) -> None:
+async def _listen(stop: anyio.Event, work: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
+    """Say when it hears signals: until then asyncio does, whose exception may come in the midst of an import."""
     try:
         with anyio.open_signal_receiver(*_ends()) as signals:
+            task_status.started()
             async for _ in signals:
                 if stop.is_set():
                     work.cancel()
                 stop.set()
-    except NotImplementedError:
-        return  # no signals in Windows' event loop: Ctrl-C ends at once, and the next run goes on from there
+    except NotImplementedError:  # no signals in Windows' event loop: Ctrl-C ends at once, and the next run goes on
+        task_status.started()

@@ -11,13 +11,14 @@ from ingest.demo.servers import loopback
 PRESSED = """
 import signal, sys
 
-_, at, last, *arguments = sys.argv
+_, at, times, last, *arguments = sys.argv
 sys.argv = ["ingest", *arguments]
 
 class Presses:
     def find_spec(self, name, *_):
         if name == at:
-            signal.raise_signal(signal.SIGINT)
+            for _ in range(int(times)):
+                signal.raise_signal(signal.SIGINT)
 
 sys.meta_path.insert(0, Presses())
 from ingest.__main__ import main
@@ -42,5 +43,13 @@ def place(tmp_path_factory, environment):
 )
 @pytest.mark.parametrize("command", ["status", "build"])
 def test_an_import_ends_before_ctrl_c_is_heard(at, last, command, place):
-    told = place.ended([sys.executable, "-c", PRESSED, at, last, "lake", command])
+    told = place.ended([sys.executable, "-c", PRESSED, at, "1", last, "lake", command])
     assert (told.returncode, told.stdout, told.stderr) == (130, "True\n", "")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_run_imports_its_source_before_ctrl_c_is_heard(times, place):
+    last = "ingest.sources.massive.session"
+    run = ["run", "--start", str(DAYS[0]), "--end", str(DAYS[-1])]
+    told = place.ended([sys.executable, "-c", PRESSED, "aiohttp", str(times), last, *run])
+    assert (told.returncode, told.stdout.splitlines()[-1], "Traceback" in told.stderr) == (130, "True", False)
