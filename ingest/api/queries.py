@@ -28,7 +28,8 @@ def sql(query: str, config: Path | str | None = None) -> "pl.DataFrame":
 def connect(config: Path | str | None = None) -> "duckdb.DuckDBPyConnection":
     """A DuckDB connection with the views of `sql`, in memory and all yours: it may make tables, and write files.
 
-    The views are as of now: make another connection after a run. Needs the extra `sql`. Raises UsageError, CacheError.
+    The views are as of now: make another connection after a run, and one for each thread, since a `cursor()` of this
+    one does not have the tables that they read. Needs the extra `sql`. Raises UsageError, CacheError.
     """
     from ingest.querying.connection import connect
 

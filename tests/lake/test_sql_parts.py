@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import duckdb
@@ -259,6 +260,18 @@ def test_another_version_scans_all_rows_and_filters_them(place, whole, read, mon
     where = f"ticker = '{ONE}' and date = '{DAYS[0]}'"
     assert_frame_equal(ask(place.settings(), ALL.format(where)), expected(whole, where))
     assert read == dict.fromkeys(DAYS)
+
+
+def test_each_thread_makes_a_connection_since_a_cursor_does_not_have_the_parts(place, whole):
+    with whole.cursor() as cursor, pytest.raises(duckdb.CatalogException, match="options_minute_parts"):
+        cursor.execute("select count(*) from options_minute")
+
+    def count(_):
+        with ingest.connect(place.config()) as db:
+            return db.execute("select count(*) from options_minute").fetchall()
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(count, range(2))) == [whole.execute("select count(*) from whole").fetchall()] * 2
 
 
 SLOWLY = """
