@@ -282,13 +282,15 @@ class IngestWarning(UserWarning):
 
 @contextmanager
 def ungrouped() -> Iterator[None]:
-    """Raise the first `ingest` error of a task group's exception group instead of the group.
+    """Raise the first `ingest` error of a task group's exception group instead of the group; KeyboardInterrupt, if any.
 
     A group that contains any other exception, which is a bug, is raised unchanged.
     """
     try:
         yield
     except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt):  # asyncio raises it at a second Ctrl-C, wherever the program is
+            raise KeyboardInterrupt from group
         ours, others = group.split(IngestError)
         if ours is None or others is not None:
             raise

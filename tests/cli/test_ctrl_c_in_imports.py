@@ -53,3 +53,11 @@ def test_a_run_imports_its_source_before_ctrl_c_is_heard(times, place):
     run = ["run", "--start", str(DAYS[0]), "--end", str(DAYS[-1])]
     told = place.ended([sys.executable, "-c", PRESSED, "aiohttp", str(times), last, *run])
     assert (told.returncode, told.stdout.splitlines()[-1], "Traceback" in told.stderr) == (130, "True", False)
+
+
+@pytest.mark.parametrize("command", [["list", "--start", str(DAYS[0])], ["run", "--dry-run"], ["check"]])
+def test_a_second_ctrl_c_while_a_command_connects_causes_no_traceback(command, place):
+    connecting = "import ssl\nssl.SSLContext.load_verify_locations = lambda *_, **__: Presses().find_spec(at)\n"
+    program = PRESSED.replace("from ingest", f"{connecting}from ingest")
+    told = place.ended([sys.executable, "-c", program, "no module", "2", "ssl", *command])
+    assert (told.returncode, "Traceback" in told.stderr) == (130, False)
