@@ -205,7 +205,7 @@ def test_a_table_in_a_catalog_elsewhere_is_dropped_while_iceberg_is_off(server, 
     assert list((tmp_path / "warehouse").rglob("*.parquet"))
     assert place.here("lake", "drop", "--yes", INGEST_LAKE__ICEBERG="false").code == 0
     assert not list((tmp_path / "warehouse").rglob("*.parquet"))
-    assert place.here("lake", "snapshots", INGEST_LAKE__ICEBERG="true").out == "stocks-day: 0 snapshots\n"
+    assert place.here("lake", "snapshots", INGEST_LAKE__ICEBERG="true").out.startswith("stocks-day: 0 snapshots\n")
 
 
 URI = "sqlite:///{}/mine.db"

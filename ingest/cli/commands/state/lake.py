@@ -120,8 +120,7 @@ def snapshots_command(datasets: Sequence[str], config: Path | None, as_json: boo
     chosen = settings.load(config)
     kinds = _asked_or_left(datasets, chosen)
     found = [(dataset, lake_snapshots(chosen, dataset)) for dataset in kinds]
-    for dataset in kinds:
-        _is_empty(chosen, dataset, as_json)
+    empty = {dataset for dataset in kinds if _is_empty(chosen, dataset, as_json)}
     if as_json:
         for dataset, some in found:
             print_records("lake_snapshot", ({"dataset": dataset.short, **fields_of(one)} for one in some))
@@ -129,6 +128,8 @@ def snapshots_command(datasets: Sequence[str], config: Path | None, as_json: boo
     console = Answers()
     for dataset, some in found:
         console.print(f"{dataset.short}: {counted(len(some), 'snapshot')}{f' of {some[0].table}' if some else ''}")
+        if chosen.lake.iceberg and not some and dataset not in empty:
+            console.print(f"  `ingest lake build{dataset_flag(dataset.short, chosen.run.datasets)}` makes the first.")
         for one in some:
             console.print(f"  {_snapshot(one)}")
     if not (chosen.lake.iceberg or any(some for _, some in found)):
