@@ -15,7 +15,7 @@ _MOST = 128 << 20
 
 
 class HandedRows:
-    """Rows by session, in memory. What there is no room for is read from the parts."""
+    """Rows by session, in memory, as many as there is room for. The parts have the others."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
